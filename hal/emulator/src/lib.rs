@@ -1,0 +1,2 @@
+//! A whole emulated miner: chips on a byte stream, sensors, supply, fans, physics and faults.
+#![forbid(unsafe_code)]

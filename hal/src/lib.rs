@@ -1,0 +1,9 @@
+//! Hardware access for CGMiner-RS.
+//!
+//! Everything above this crate sees traits: the embedded-hal 1.0 ones where they exist, [`uart::Uart`] where they do
+//! not. `linux` implements them on real devices; `emulated` gives the in-memory ends that an emulated machine is wired
+//! to. Nothing outside this crate opens a path below `/dev` or `/sys`.
+#![forbid(unsafe_code)]
+
+pub mod uart;
+pub mod units;

@@ -1,0 +1,1 @@
+//! The chain driver: frames, registers, bring-up as data, the chain task.

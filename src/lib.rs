@@ -1,0 +1,8 @@
+//! CGMiner-RS: a lean daemon for the control board of a Bitcoin ASIC miner.
+//!
+//! The rooms and the arrows between them are drawn in `docs/architecture.md`.
+#![forbid(unsafe_code)]
+
+pub mod chain;
+pub mod pool;
+pub mod work;
