@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Counted limits of the firmware build. Each gate prints its figure, so that a drift is seen before it fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+MAX_CRATES=99
+MAX_STRIPPED_BYTES=$((8 * 1024 * 1024))
+MAX_FIRMWARE_BYTES=$((1536 * 1024))
+MAX_FILE_LINES=600
+
+failed=0
+gate() { # gate NAME VALUE LIMIT
+    echo "gate: $1: $2 (limit $3)"
+    [ "$2" -le "$3" ] || { echo "gate: $1 is over its limit"; failed=1; }
+}
+
+gate "crates in the firmware build" "$(
+    cargo tree --edges normal --no-default-features --features firmware --prefix none --package cgminer-rs |
+        sed 's/ (\*)$//' | awk '{print $1, $2}' | sort -u | wc -l
+)" "$MAX_CRATES"
+
+gate "lines of the longest source file" "$(
+    git ls-files '*.rs' | xargs wc -l | awk '$2 != "total" {print $1}' | sort -n | tail -n 1
+)" "$MAX_FILE_LINES"
+
+cargo build --release --no-default-features --features firmware --target-dir target/firmware
+gate "bytes of the stripped firmware binary" "$(stat --format %s target/firmware/release/cgminer-rs)" "$MAX_FIRMWARE_BYTES"
+
+cargo build --release
+gate "bytes of the stripped binary with the emulator" "$(stat --format %s target/release/cgminer-rs)" "$MAX_STRIPPED_BYTES"
+
+exit "$failed"

@@ -1,0 +1,34 @@
+# What a developer runs before a commit lands, and what .ci/run runs.
+
+CARGO ?= cargo
+KNOTS ?= target/peers/knots
+
+.PHONY: check fmt clippy test node gates demo-smoke bench
+
+check: fmt clippy gates node test demo-smoke
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --no-default-features --features firmware -- -D warnings
+
+# The README's test command.
+test:
+	$(CARGO) test --workspace
+
+# A real Bitcoin node for tests/solo_node.rs; a no-op when it is there already.
+node:
+	tests/peers/bitcoin-knots.sh $(KNOTS)
+
+# Limits that are counted, not judged: crates in the firmware build, size of the binary.
+gates:
+	.ci/gates.sh
+
+# The README's first command, for a few seconds: it must find accepted shares and end by itself.
+demo-smoke:
+	.ci/demo-smoke.sh
+
+bench:
+	$(CARGO) bench --workspace
