@@ -38,7 +38,9 @@ pub trait Uart: AsyncRead + AsyncWrite + Send + Unpin {
 #[derive(Debug, Error)]
 pub enum UartError {
     /// The device could not be opened.
-    #[error("UART {path}: cannot open: {source}; check that the path exists and that no other program uses it")]
+    #[error(
+        "UART {path}: cannot open: {source}; check that the path exists and that no other program uses it"
+    )]
     Open {
         /// Device path.
         path: String,
@@ -54,7 +56,9 @@ pub enum UartError {
         lock: String,
     },
     /// The device did not take a speed.
-    #[error("UART {path}: asked for {asked}, the device reads back {read_back}; choose a speed it can make")]
+    #[error(
+        "UART {path}: asked for {asked}, the device reads back {read_back}; choose a speed it can make"
+    )]
     BaudRefused {
         /// Device path.
         path: String,

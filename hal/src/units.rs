@@ -74,7 +74,11 @@ impl DutyPercent {
     /// The duty, brought into 0 to 100; a number that is none counts as full, which is the safe side for a fan.
     #[must_use]
     pub fn bounded(self) -> Self {
-        if self.0.is_nan() { Self::FULL } else { Self(self.0.clamp(0.0, 100.0)) }
+        if self.0.is_nan() {
+            Self::FULL
+        } else {
+            Self(self.0.clamp(0.0, 100.0))
+        }
     }
 }
 
