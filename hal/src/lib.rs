@@ -5,5 +5,7 @@
 //! to. Nothing outside this crate opens a path below `/dev` or `/sys`.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "emulated")]
+pub mod emulated;
 pub mod uart;
 pub mod units;
