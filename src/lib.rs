@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod chain;
+pub mod config;
 pub mod pool;
 pub mod work;

@@ -1,0 +1,222 @@
+//! What the types cannot say: bounds, and fields that only make sense together.
+
+use super::error::{Finding, Segment};
+use super::pool_url::PoolScheme;
+use super::schema::{ApiSection, BoardSection, Config, CoolingMode, CoolingSection, PoolSection};
+use cgminer_hal::units::{DutyPercent, Megahertz, Millivolts};
+use std::collections::HashSet;
+use std::ops::RangeInclusive;
+
+/// Pools that may be named.
+const POOLS: usize = 16;
+/// Bytes of a user name, password or name: what fits a Stratum line with room to spare.
+const TEXT_BYTES: usize = 512;
+/// No chip that this program drives runs outside it; the board file bounds it further.
+const FREQUENCY: RangeInclusive<f32> = 25.0..=1500.0;
+/// No supply that this program drives goes outside it; the board file bounds it further.
+const VOLTAGE: RangeInclusive<u32> = 1_000..=25_000;
+/// A target outside it is a slip of the pen; the board file bounds it further.
+const TARGET: RangeInclusive<f32> = 20.0..=95.0;
+/// Duty below which many fans stop.
+const FIXED_DUTY: RangeInclusive<f32> = 10.0..=100.0;
+/// Network clients: each holds a descriptor and some KiB.
+const CONNECTIONS: RangeInclusive<u16> = 1..=4096;
+/// Longest path of a Unix socket on Linux, its closing zero and our file name taken off.
+const RUN_DIRECTORY_BYTES: usize = 80;
+
+/// Everything that is wrong with a configuration, as far as it can be told without the board file.
+pub fn problems(config: &Config) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    board(&config.board, &mut findings);
+    pools(&config.pool, &mut findings);
+    let chains = &config.chains;
+    findings.within(
+        "chains",
+        "frequency",
+        chains.frequency.map(|Megahertz(value)| value),
+        FREQUENCY,
+        "MHz",
+    );
+    findings.within(
+        "chains",
+        "voltage",
+        chains.voltage.map(|Millivolts(value)| value),
+        VOLTAGE,
+        "mV",
+    );
+    cooling(&config.cooling, &mut findings);
+    api(&config.api, &mut findings);
+    findings.0
+}
+
+fn board(board: &BoardSection, findings: &mut Findings) {
+    if board.name.is_some() && board.file.is_some() {
+        let path = Segment::parse_path("board.file");
+        findings.add(path, "`name` and `file` are both set", "keep one of them");
+    }
+}
+
+fn pools(pools: &[PoolSection], findings: &mut Findings) {
+    if pools.len() > POOLS {
+        let message = format!("{} pools are named", pools.len());
+        findings.add(
+            Segment::parse_path("pool"),
+            message,
+            format!("name at most {POOLS}"),
+        );
+    }
+    let mut names = HashSet::new();
+    for (index, pool) in pools.iter().enumerate() {
+        let path = |name: &str| {
+            Some(vec![
+                Segment::Key("pool".into()),
+                Segment::Index(index),
+                Segment::Key(name.into()),
+            ])
+        };
+        let texts = [
+            ("name", pool.name.as_deref().unwrap_or_default()),
+            ("user", &pool.user),
+            ("password", pool.password.expose()),
+            (
+                "payout_address",
+                pool.payout_address.as_deref().unwrap_or_default(),
+            ),
+        ];
+        for (name, text) in texts {
+            if text.len() > TEXT_BYTES || text.chars().any(char::is_control) {
+                let hint = format!("write at most {TEXT_BYTES} bytes on one line");
+                findings.add(path(name), "too long, or holds control characters", hint);
+            }
+        }
+        if let Some(name) = &pool.name {
+            if !names.insert(name) {
+                let hint = "give each pool its own name";
+                findings.add(path("name"), format!("`{name}` is used twice"), hint);
+            }
+        }
+        if pool
+            .suggest_difficulty
+            .is_some_and(|value| !(value.is_finite() && value > 0.0))
+        {
+            let hint = "write a number above 0, or leave it out";
+            findings.add(path("suggest_difficulty"), "is no difficulty", hint);
+        }
+        match pool.url.scheme {
+            PoolScheme::Stratum => {
+                if pool.user.is_empty() {
+                    let hint = "write the worker's name as the pool knows it";
+                    findings.add(path("user"), "is missing", hint);
+                }
+                if pool.payout_address.is_some() || pool.cookie_file.is_some() {
+                    findings.add(
+                        path("url"),
+                        "`payout_address` and `cookie_file` are for one's own node only",
+                        "leave them out, or write the node's address as http://host:port",
+                    );
+                }
+            }
+            PoolScheme::Node => {
+                if pool.payout_address.is_none() {
+                    let hint = "write the address that the block reward goes to";
+                    findings.add(path("payout_address"), "is missing", hint);
+                }
+                if pool.cookie_file.is_some() != pool.user.is_empty() {
+                    let hint = "write either `cookie_file`, or `user` and `password`";
+                    findings.add(
+                        path("cookie_file"),
+                        "the node's access is missing or given twice",
+                        hint,
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn cooling(cooling: &CoolingSection, findings: &mut Findings) {
+    findings.within(
+        "cooling",
+        "target",
+        cooling.target.map(|target| target.0),
+        TARGET,
+        "C",
+    );
+    let duty = cooling.duty.map(|DutyPercent(value)| value);
+    findings.within("cooling", "duty", duty, FIXED_DUTY, "%");
+    if cooling.mode == CoolingMode::Fixed && duty.is_none() {
+        let hint = "write `duty` in per cent, or mode = \"automatic\"";
+        findings.add(
+            Segment::parse_path("cooling.mode"),
+            "`fixed` needs a duty",
+            hint,
+        );
+    }
+}
+
+fn api(api: &ApiSection, findings: &mut Findings) {
+    if !api.run_directory.is_absolute() || api.run_directory.as_os_str().len() > RUN_DIRECTORY_BYTES
+    {
+        let hint = format!("write a path from / of at most {RUN_DIRECTORY_BYTES} bytes");
+        findings.add(
+            Segment::parse_path("api.run_directory"),
+            "cannot hold a socket",
+            hint,
+        );
+    }
+    let connections = Some(api.maximum_connections);
+    findings.within(
+        "api",
+        "maximum_connections",
+        connections,
+        CONNECTIONS,
+        "connections",
+    );
+    for (index, host) in api.hosts.iter().enumerate() {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+        if host.is_empty() || !host.bytes().all(plain) {
+            let path = Segment::parse_path(&format!("api.hosts[{index}]"));
+            findings.add(
+                path,
+                "is no host name",
+                "write the name alone, as in \"miner.lan\"",
+            );
+        }
+    }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(
+        &mut self,
+        path: Option<Vec<Segment>>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let path = path.unwrap_or_default();
+        self.0.push(Finding {
+            path,
+            message: message.into(),
+            hint: hint.into(),
+        });
+    }
+
+    fn within<T: PartialOrd + std::fmt::Display>(
+        &mut self,
+        section: &str,
+        name: &str,
+        value: Option<T>,
+        range: RangeInclusive<T>,
+        unit: &str,
+    ) {
+        if let Some(value) = value {
+            if !range.contains(&value) {
+                let path = vec![Segment::Key(section.into()), Segment::Key(name.into())];
+                let hint = format!("write {} to {} {unit}", range.start(), range.end());
+                self.add(Some(path), format!("{value} {unit} is out of bounds"), hint);
+            }
+        }
+    }
+}

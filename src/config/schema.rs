@@ -1,0 +1,291 @@
+//! Every field that a configuration may hold, as types. What each means is told in `docs/configuration.md`.
+
+use super::pool_url::PoolUrl;
+use super::secret::Secret;
+use cgminer_hal::units::{Celsius, DutyPercent, Megahertz, Millivolts};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use tracing_subscriber::filter::Targets;
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[board]`
+    pub board: BoardSection,
+    /// `[[pool]]`, the first is tried first.
+    pub pool: Vec<PoolSection>,
+    /// `[pools]`
+    pub pools: PoolsSection,
+    /// `[chains]`
+    pub chains: ChainsSection,
+    /// `[cooling]`
+    pub cooling: CoolingSection,
+    /// `[api]`
+    pub api: ApiSection,
+    /// `[log]`
+    pub log: LogSection,
+}
+
+/// Which machine this is. Without it nothing is driven.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BoardSection {
+    /// Name of a board file that comes with the program.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Path of a board file of one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+}
+
+/// One pool, or the owner's own node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PoolSection {
+    /// Name for messages and the API; the address when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where it is.
+    pub url: PoolUrl,
+    /// Worker name at a pool, RPC user at a node.
+    #[serde(default)]
+    pub user: String,
+    /// Worker password at a pool, RPC password at a node.
+    #[serde(default = "PoolSection::default_password")]
+    pub password: Secret,
+    /// Whether it is used.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Difficulty asked of the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggest_difficulty: Option<f64>,
+    /// Whether to send `mining.extranonce.subscribe`.
+    #[serde(default = "yes")]
+    pub extranonce_subscribe: bool,
+    /// Whether to ask for version rolling (BIP 310).
+    #[serde(default = "yes")]
+    pub version_rolling: bool,
+    /// Solo: who is paid by the coinbase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payout_address: Option<String>,
+    /// Solo: the node's cookie file, instead of user and password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cookie_file: Option<PathBuf>,
+}
+
+/// How the pools are used together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PoolsSection {
+    /// Which pool gets the work.
+    pub strategy: PoolStrategy,
+}
+
+/// Which pool gets the work.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolStrategy {
+    /// The first that works, in the order written; back to a better one when it returns.
+    #[default]
+    Failover,
+}
+
+/// What the chips are run at. The board file's values hold where nothing is said, and bound what is said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChainsSection {
+    /// Clock of every chip.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frequency: Option<Megahertz>,
+    /// Voltage of the supply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub voltage: Option<Millivolts>,
+}
+
+/// How the machine is cooled. The board's hot and dangerous tiers stand above all of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CoolingSection {
+    /// Who sets the fans.
+    pub mode: CoolingMode,
+    /// Temperature that automatic cooling holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Celsius>,
+    /// Duty of all fans in mode `fixed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duty: Option<DutyPercent>,
+    /// Fans that must turn for the machine to hash.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum_fans: Option<u8>,
+}
+
+/// Who sets the fans.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CoolingMode {
+    /// The temperature controller.
+    #[default]
+    Automatic,
+    /// The owner, with `duty`.
+    Fixed,
+}
+
+/// How the machine is looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiSection {
+    /// Address of the HTTP gateway, or `off`.
+    pub listen: Listen,
+    /// Holds the local socket.
+    pub run_directory: PathBuf,
+    /// Names, besides addresses and `localhost`, by which browsers may call this machine.
+    pub hosts: Vec<String>,
+    /// Network clients at one time.
+    pub maximum_connections: u16,
+}
+
+/// An address to listen at, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Listen {
+    /// Nothing listens.
+    Off,
+    /// Address and port.
+    At(SocketAddr),
+}
+
+/// What is written down, and how.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// Form of a line.
+    pub format: LogFormat,
+    /// What is worth a line.
+    pub level: LogLevel,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+/// A level, or `room=level` pairs parted by commas, as in `info,cgminer_rs::pool=debug`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct LogLevel(String);
+
+impl PoolSection {
+    /// A Stratum pool with everything else as by default.
+    pub fn stratum(url: PoolUrl, user: impl Into<String>) -> Self {
+        Self {
+            name: None,
+            url,
+            user: user.into(),
+            password: Self::default_password(),
+            enabled: true,
+            suggest_difficulty: None,
+            extranonce_subscribe: true,
+            version_rolling: true,
+            payout_address: None,
+            cookie_file: None,
+        }
+    }
+
+    /// What messages call it.
+    pub fn display_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.url.to_string())
+    }
+
+    fn default_password() -> Secret {
+        Secret::new("x")
+    }
+}
+
+impl Default for ApiSection {
+    fn default() -> Self {
+        Self {
+            listen: Listen::At((Ipv4Addr::LOCALHOST, 8080).into()),
+            run_directory: "/run/cgminer-rs".into(),
+            hosts: Vec::new(),
+            maximum_connections: 64,
+        }
+    }
+}
+
+impl TryFrom<String> for Listen {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        text.parse().map(Self::At).map_err(|_| {
+            format!(
+                "`{text}` is no address; write address:port as in \"127.0.0.1:8080\", or \"off\""
+            )
+        })
+    }
+}
+
+impl From<Listen> for String {
+    fn from(listen: Listen) -> Self {
+        match listen {
+            Listen::Off => "off".into(),
+            Listen::At(address) => address.to_string(),
+        }
+    }
+}
+
+impl LogLevel {
+    /// The filter it stands for.
+    pub fn targets(&self) -> Targets {
+        // The text was parsed when the value was made.
+        Targets::from_str(&self.0).unwrap_or_default()
+    }
+}
+
+impl Default for LogLevel {
+    fn default() -> Self {
+        Self("info".into())
+    }
+}
+
+impl TryFrom<String> for LogLevel {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match Targets::from_str(&text) {
+            Ok(_) if !text.is_empty() => Ok(Self(text)),
+            _ => Err(format!(
+                "`{text}` is no level; write error, warn, info, debug, trace or off, or room=level pairs as in \
+                 \"info,cgminer_rs::pool=debug\""
+            )),
+        }
+    }
+}
+
+impl From<LogLevel> for String {
+    fn from(level: LogLevel) -> Self {
+        level.0
+    }
+}
+
+impl fmt::Display for LogLevel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+fn yes() -> bool {
+    true
+}

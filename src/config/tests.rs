@@ -1,0 +1,313 @@
+use super::*;
+use proptest::prelude::*;
+
+fn error_of(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn an_empty_configuration_is_the_built_in_one() {
+    assert_eq!(parse("").unwrap().config, Config::default());
+}
+
+#[test]
+fn a_mistyped_field_is_told_with_file_line_column_path_and_the_right_name() {
+    let error = error_of("[chains]\n  frequncy = 500\n");
+    assert_eq!(
+        error,
+        "<text>:2:3: chains.frequncy: there is no field `frequncy` in `chains`; did you mean `frequency`?"
+    );
+}
+
+#[test]
+fn a_mistyped_section_is_told_with_its_place() {
+    let error = error_of("\n[lgo]\nlevel = \"info\"\n");
+    assert_eq!(
+        error,
+        "<text>:2:2: lgo: there is no section `lgo`; did you mean `log`?"
+    );
+}
+
+#[test]
+fn a_wrong_type_points_at_the_value() {
+    let error = error_of("[chains]\nfrequency = \"fast\"\n");
+    assert!(
+        error.starts_with("<text>:2:13: chains.frequency: "),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_toml_points_at_the_first_bad_character() {
+    let error = error_of("[api]\nlisten = = 3\n");
+    assert!(error.starts_with("<text>:2:"), "{error}");
+}
+
+#[test]
+fn a_missing_pool_address_points_at_its_section() {
+    let error = error_of("[log]\n\n[[pool]]\nuser = \"a\"\n");
+    assert!(
+        error.starts_with("<text>:3:1: pool[0]: missing field `url`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn all_problems_of_the_checks_are_told_at_once() {
+    let error = parse(
+        "[chains]\nfrequency = 9000\nvoltage = 3\n[cooling]\nmode = \"fixed\"\n[[pool]]\nurl = \"a:1\"\n",
+    )
+    .unwrap_err();
+    let paths: Vec<&str> = error
+        .problems()
+        .iter()
+        .map(|problem| problem.path.as_str())
+        .collect();
+    assert_eq!(
+        paths,
+        [
+            "pool[0].user",
+            "chains.frequency",
+            "chains.voltage",
+            "cooling.mode"
+        ]
+    );
+    assert!(
+        error
+            .problems()
+            .iter()
+            .all(|problem| problem.hint.is_some())
+    );
+}
+
+#[test]
+fn numbers_that_are_none_are_out_of_bounds() {
+    for text in ["nan", "inf", "-inf"] {
+        let error = error_of(&format!("[chains]\nfrequency = {text}\n"));
+        assert!(error.contains("out of bounds"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn later_layers_win_and_each_value_knows_its_layer() {
+    let file = |path: &str, text: &str| SourceFile {
+        path: path.into(),
+        text: text.into(),
+    };
+    let sources = Sources {
+        files: vec![
+            file(
+                "main.toml",
+                "[log]\nlevel = \"warn\"\nformat = \"json\"\n[chains]\nfrequency = 500\n",
+            ),
+            file(
+                "conf.d/10.toml",
+                "[log]\nlevel = \"debug\"\n[chains]\nfrequency = 510\n",
+            ),
+        ],
+        environment: vec![
+            ("CGMINER_CHAINS_FREQUENCY".into(), "520".into()),
+            ("CGMINER_CHAINS_VOLTAGE".into(), "13200".into()),
+            ("PATH".into(), "/bin".into()),
+        ],
+        flags: vec!["chains.voltage=13300".into()],
+    };
+    let loaded = sources.load().unwrap();
+    assert_eq!(loaded.config.log.format, LogFormat::Json);
+    assert_eq!(loaded.config.log.level.to_string(), "debug");
+    assert_eq!(loaded.config.chains.frequency.unwrap().0, 520.0);
+    assert_eq!(loaded.config.chains.voltage.unwrap().0, 13300);
+    assert_eq!(loaded.origin_of("log.format").to_string(), "main.toml:3:10");
+    assert_eq!(
+        loaded.origin_of("log.level").to_string(),
+        "conf.d/10.toml:2:9"
+    );
+    assert_eq!(
+        loaded.origin_of("chains.frequency").to_string(),
+        "variable CGMINER_CHAINS_FREQUENCY"
+    );
+    assert_eq!(
+        loaded.origin_of("chains.voltage").to_string(),
+        "flag --set chains.voltage"
+    );
+    assert_eq!(loaded.origin_of("api.listen"), Origin::Default);
+}
+
+#[test]
+fn variables_change_and_add_pools_by_number() {
+    let file = SourceFile {
+        path: "main.toml".into(),
+        text: "[[pool]]\nurl = \"one:1\"\nuser = \"a\"\n".into(),
+    };
+    let sources = Sources {
+        files: vec![file],
+        environment: [
+            ("CGMINER_POOL_0_PASSWORD", "12345"),
+            ("CGMINER_POOL_1_URL", "two:2"),
+            ("CGMINER_POOL_1_USER", "b"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec(),
+        flags: vec!["pool[1].version_rolling=false".into()],
+    };
+    let pools = sources.load().unwrap().config.pool;
+    assert_eq!(pools[0].password.expose(), "12345");
+    assert_eq!(pools[0].user, "a");
+    assert_eq!(pools[1].url.to_string(), "stratum+tcp://two:2");
+    assert!(!pools[1].version_rolling);
+}
+
+#[test]
+fn an_unknown_variable_or_flag_is_refused_with_a_hint() {
+    let refused = |environment: &[(&str, &str)], flags: &[&str]| {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let sources = Sources {
+            files: Vec::new(),
+            environment: environment.iter().map(owned).collect(),
+            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        };
+        sources.load().unwrap_err().to_string()
+    };
+    assert!(refused(&[("CGMINER_LOG_LEVL", "x")], &[]).contains("did you mean `level`?"));
+    assert!(refused(&[("CGMINER_POOL_URL", "x")], &[]).contains("pools are numbered from 0"));
+    assert!(refused(&[("CGMINER_POOL_3_URL", "a:1")], &[]).contains("without gaps"));
+    assert!(refused(&[("CGMINER_CHAINS_VOLTAGE", "12V")], &[]).contains("without its unit"));
+    assert!(refused(&[], &["log.level"]).contains("section.field=value"));
+    assert!(refused(&[], &["nonsense"]).contains("section.field=value"));
+}
+
+#[test]
+fn no_message_and_no_print_shows_a_password() {
+    let error = error_of("[[pool]]\nurl = \"a:1\"\nuser = \"u\"\npassword = 77123\n");
+    assert!(
+        error.starts_with("<text>:4:12: pool[0].password: "),
+        "{error}"
+    );
+    assert!(!error.contains("77123"), "{error}");
+    let loaded = parse("[[pool]]\nurl = \"a:1\"\nuser = \"u\"\npassword = \"hunter2\"\n").unwrap();
+    assert!(!format!("{:?}", loaded.config).contains("hunter2"));
+    assert!(!toml::to_string(&loaded.config).unwrap().contains("hunter2"));
+    assert!(
+        !serde_json::to_string(&loaded.config)
+            .unwrap()
+            .contains("hunter2")
+    );
+}
+
+#[test]
+fn solo_wants_an_address_to_pay_and_one_way_in() {
+    let node = "[[pool]]\nurl = \"http://127.0.0.1:8332\"\n";
+    assert!(error_of(node).contains("pool[0].payout_address: is missing"));
+    assert!(error_of(node).contains("pool[0].cookie_file: the node's access"));
+    let complete = format!("{node}payout_address = \"bc1q\"\ncookie_file = \"/x/.cookie\"\n");
+    assert_eq!(
+        parse(&complete).unwrap().config.pool[0].url.scheme,
+        PoolScheme::Node
+    );
+    assert!(error_of(&format!("{complete}user = \"u\"\n")).contains("given twice"));
+}
+
+#[test]
+fn snippets_are_read_in_the_order_of_their_names() {
+    let directory = tempfile::tempdir().unwrap();
+    let main = directory.path().join("config.toml");
+    std::fs::write(&main, "[log]\nlevel = \"info\"\n").unwrap();
+    std::fs::create_dir(directory.path().join("conf.d")).unwrap();
+    for (name, level) in [
+        ("20-b.toml", "trace"),
+        ("10-a.toml", "debug"),
+        ("30-c.txt", "error"),
+    ] {
+        let text = format!("[log]\nlevel = \"{level}\"\n");
+        std::fs::write(directory.path().join("conf.d").join(name), text).unwrap();
+    }
+    let files = Sources::read_files(&main).unwrap();
+    let loaded = Sources {
+        files,
+        ..Sources::default()
+    }
+    .load()
+    .unwrap();
+    assert_eq!(loaded.config.log.level.to_string(), "trace");
+}
+
+#[test]
+fn a_missing_file_is_told_by_name() {
+    let error = Sources::read_files(Path::new("/nowhere/config.toml"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("/nowhere/config.toml: cannot be read"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_field_list_is_the_schema() {
+    let mut config = Config::default();
+    config.board.name = Some(String::new());
+    config.board.file = Some(PathBuf::new());
+    config.chains.frequency = Some(cgminer_hal::units::Megahertz(1.0));
+    config.chains.voltage = Some(cgminer_hal::units::Millivolts(1));
+    config.cooling.target = Some(cgminer_hal::units::Celsius(1.0));
+    config.cooling.duty = Some(cgminer_hal::units::DutyPercent(1.0));
+    config.cooling.minimum_fans = Some(1);
+    config.pool = vec![PoolSection {
+        name: Some(String::new()),
+        suggest_difficulty: Some(1.0),
+        payout_address: Some(String::new()),
+        cookie_file: Some(PathBuf::new()),
+        ..PoolSection::stratum("a:1".parse().unwrap(), "u")
+    }];
+    let value = toml::Value::try_from(&config).unwrap();
+    let mut schema = Vec::new();
+    for (section, content) in value.as_table().unwrap() {
+        let table = content.get(0).unwrap_or(content);
+        schema.extend(
+            table
+                .as_table()
+                .unwrap()
+                .keys()
+                .map(|name| format!("{section}.{name}")),
+        );
+    }
+    let mut listed: Vec<String> = FIELDS
+        .iter()
+        .map(|field| format!("{}.{}", field.section, field.name))
+        .collect();
+    schema.sort();
+    listed.sort();
+    assert_eq!(listed, schema);
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn no_text_made_of_real_pieces_makes_the_parser_panic(
+        pieces in proptest::collection::vec(
+            prop_oneof![
+                Just("[api]\n"), Just("[[pool]]\n"), Just("[pool]\n"), Just("url="), Just("\"a:1\"\n"),
+                Just("pool = 3\n"), Just("frequency = 1e999\n"), Just("[chains]\n"), Just("voltage = -1\n"),
+                Just("99999999999999999999\n"), Just("{"), Just("}"), Just("["), Just("]"), Just("'''"),
+                Just("listen = \"off\"\n"), Just("é"), Just("hosts = ["), Just("a.b.c = "), Just("\n"),
+            ],
+            0..24,
+        )
+    ) {
+        let _ = parse(&pieces.concat());
+    }
+
+    #[test]
+    fn no_variable_and_no_flag_makes_the_parser_panic(
+        name in "CGMINER_[A-Z0-9_]{0,30}", value in "\\PC{0,40}", flag in "[a-z\\[\\]0-9.=]{0,30}",
+    ) {
+        let sources = Sources {
+            files: Vec::new(), environment: vec![(name, value)], flags: vec![flag],
+        };
+        let _ = sources.load();
+    }
+}
