@@ -1,1 +1,12 @@
-//! Pool sessions: Stratum v1 and solo against the owner's node.
+//! Pools: where jobs come from and shares go to.
+//!
+//! A [`source::JobSource`] is one configured pool (Stratum v1) or the owner's own node; it reconnects by itself. The
+//! [`manager`] stands above all sources: it publishes the job of the one that the strategy chose, and takes each share
+//! back to the session that made its job, never to another.
+
+pub mod manager;
+pub mod reject;
+pub mod settings;
+pub mod source;
+pub mod status;
+pub mod url;

@@ -1,0 +1,141 @@
+//! What an owner can set about pools.
+
+use super::url::PoolUrl;
+use crate::work::Difficulty;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Version bits that BIP 320 leaves to miners; no other bit is ever asked for.
+pub const ROLLABLE_VERSION_BITS: u32 = 0x1fff_e000;
+
+/// One Stratum v1 pool.
+#[derive(Clone, Debug)]
+pub struct StratumSettings {
+    /// Where it is.
+    pub url: PoolUrl,
+    /// User or payout address, with or without a worker name.
+    pub user: String,
+    /// Password; pools read wishes from it (`d=1000`).
+    pub password: String,
+    /// Ask for version rolling (BIP 310). Off for a pool that is upset by `mining.configure`.
+    pub version_rolling: bool,
+    /// Difficulty to suggest after the handshake; `None`: none is suggested.
+    pub suggest_difficulty: Option<Difficulty>,
+    /// Send `mining.extranonce.subscribe`. Off by default: some pools hang up on it.
+    pub extranonce_subscribe: bool,
+    /// How long each step may take.
+    pub deadlines: Deadlines,
+}
+
+impl StratumSettings {
+    /// A pool with everything else at its default.
+    pub fn new(url: PoolUrl, user: &str, password: &str) -> Self {
+        Self {
+            url,
+            user: user.to_owned(),
+            password: password.to_owned(),
+            version_rolling: true,
+            suggest_difficulty: None,
+            extranonce_subscribe: false,
+            deadlines: Deadlines::default(),
+        }
+    }
+}
+
+/// How long each step with a pool may take before it counts as failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadlines {
+    /// One name look-up.
+    pub resolve: Duration,
+    /// One TCP connection to one address.
+    pub connect: Duration,
+    /// All addresses of one try together, look-up included.
+    pub connect_all: Duration,
+    /// Answer to `mining.configure`; past it the session goes on without version rolling.
+    pub configure: Duration,
+    /// Answer to `mining.subscribe`.
+    pub subscribe: Duration,
+    /// Answer to `mining.authorize`; past it the session goes on if the pool has sent a job.
+    pub authorize: Duration,
+    /// First job after the handshake.
+    pub first_job: Duration,
+    /// From one job to the next.
+    pub next_job: Duration,
+    /// From one complete line, of any kind, to the next.
+    pub silence: Duration,
+    /// Answer to a submitted share.
+    pub submit_reply: Duration,
+    /// One write to the connection.
+    pub write: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            resolve: seconds(5),
+            connect: seconds(5),
+            connect_all: seconds(20),
+            configure: seconds(3),
+            subscribe: seconds(10),
+            authorize: seconds(10),
+            first_job: seconds(30),
+            next_job: seconds(180),
+            silence: seconds(120),
+            submit_reply: seconds(30),
+            write: seconds(10),
+        }
+    }
+}
+
+/// How the pool to work for is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrategyKind {
+    /// The first pool that works; back to a better one when it has held out for a while.
+    #[default]
+    Failover,
+    /// Each pool in turn for the same amount of work, moving on when it is done or the pool fails.
+    RoundRobin,
+    /// Equal parts of the work to all pools at once.
+    LoadBalance,
+    /// Parts of the work by each pool's quota.
+    Quota,
+    /// Parts of the work by each group's quota; inside a group, failover.
+    Groups,
+}
+
+impl StrategyKind {
+    /// Its name in configuration and status.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failover => "failover",
+            Self::RoundRobin => "round-robin",
+            Self::LoadBalance => "load-balance",
+            Self::Quota => "quota",
+            Self::Groups => "groups",
+        }
+    }
+}
+
+/// A pool's place in the strategy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Group it belongs to, from 0; matters to `Groups` alone.
+    pub group: u8,
+    /// Part of the work: of the pool (`Quota`), or of its group, where the group's first pool decides (`Groups`). 0: only
+    /// when no other works.
+    pub quota: u32,
+    /// A pool that is switched off keeps its place and its numbers.
+    pub enabled: bool,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self {
+            group: 0,
+            quota: 1,
+            enabled: true,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! What is known of the pools, for telemetry: numbers, or nothing where a number is unknown.
+
+use super::reject::RejectReason;
+use serde::{Serialize, Serializer};
+use tokio::time::Instant;
+
+/// All pools together, as the manager publishes them.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PoolsStatus {
+    /// How the next pool is chosen.
+    pub strategy: &'static str,
+    /// Index into `pools` of the one whose job the chains work on; `None`: they are idle.
+    pub active: Option<usize>,
+    /// Why that one, in words.
+    pub reason: &'static str,
+    /// Changes of the active pool since start.
+    pub switches: u64,
+    /// Shares that no session could take any more: theirs had ended.
+    pub shares_without_session: u64,
+    /// Every configured pool, in order of priority.
+    pub pools: Vec<PoolStatus>,
+}
+
+/// What kind of source a pool is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceKind {
+    /// A Stratum v1 pool.
+    #[default]
+    StratumV1,
+    /// The owner's own node.
+    Solo,
+}
+
+/// How far a pool has come.
+///
+/// ```text
+/// idle -> connecting -> handshake -> waiting_for_job -> ready
+///             ^------ backing_off <------ any failure ----'
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolPhase {
+    /// Not wanted now by the strategy, or stopped.
+    #[default]
+    Idle,
+    /// Its name is being looked up, or its addresses are being tried.
+    Connecting,
+    /// Connected; configure, subscribe or authorize is on its way.
+    Handshake,
+    /// Authorized, but there is no job yet.
+    WaitingForJob,
+    /// Has a job: the chains can work for it.
+    Ready,
+    /// Failed; waiting before the next try.
+    BackingOff,
+}
+
+/// One configured pool.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PoolStatus {
+    /// Kind of source.
+    pub kind: SourceKind,
+    /// Address as configured, in canonical form; never holds a password.
+    pub url: String,
+    /// User as configured.
+    pub user: String,
+    /// How far it has come.
+    pub phase: PoolPhase,
+    /// Address and port of the open connection.
+    pub peer: Option<String>,
+    /// Session of the open connection; changes at each reconnection.
+    pub session: Option<u32>,
+    /// When the phase became `ready`.
+    #[serde(rename = "ready_for_s", serialize_with = "age_seconds")]
+    pub ready_since: Option<Instant>,
+    /// Difficulty of the current job.
+    pub difficulty: Option<f64>,
+    /// The pool's name for the current job.
+    pub job_id: Option<String>,
+    /// Bits of the version that the pool lets roll; 0: none. Unknown before the handshake.
+    pub version_mask: Option<u32>,
+    /// Bytes of extranonce2.
+    pub extranonce2_size: Option<u8>,
+    /// When the last job came.
+    #[serde(rename = "last_job_age_s", serialize_with = "age_seconds")]
+    pub last_job_at: Option<Instant>,
+    /// When the last share was accepted.
+    #[serde(rename = "last_accepted_age_s", serialize_with = "age_seconds")]
+    pub last_accepted_at: Option<Instant>,
+    /// From submit to reply, the last one, in milliseconds.
+    pub reply_ms: Option<f64>,
+    /// Why the last session ended or could not begin, and what is done about it.
+    pub last_error: Option<String>,
+    /// When that was.
+    #[serde(rename = "last_error_age_s", serialize_with = "age_seconds")]
+    pub last_error_at: Option<Instant>,
+    /// What the pool last said in `client.show_message`.
+    pub message: Option<String>,
+    /// Connection attempts since start.
+    pub connection_attempts: u64,
+    /// Sessions that reached `ready` since start.
+    pub sessions_ready: u64,
+    /// Sessions that failed, or could not begin, since start.
+    pub failures: u64,
+    /// Jobs since start.
+    pub jobs: u64,
+    /// Shares since start.
+    pub shares: ShareCounters,
+    /// Lines since start.
+    pub lines: LineCounters,
+}
+
+/// Shares of one pool. `submitted = accepted + rejected + unanswered + those still on their way`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ShareCounters {
+    /// Sent to the pool.
+    pub submitted: u64,
+    /// Accepted by the pool.
+    pub accepted: u64,
+    /// Rejected by the pool.
+    pub rejected: RejectCounters,
+    /// No reply within the deadline, or the session ended before it.
+    pub unanswered: u64,
+    /// Not sent: their job was already worthless when they were found.
+    pub stale_withheld: u64,
+    /// Not sent: the session that made their job is over.
+    pub session_gone: u64,
+    /// Hashes that the accepted shares stand for, by the target of each one's job.
+    pub accepted_hashes: f64,
+    /// Hashes that the rejected shares stand for.
+    pub rejected_hashes: f64,
+    /// Hashes that all shares not credited for other reasons stand for.
+    pub lost_hashes: f64,
+    /// Sum of the difficulties of the accepted shares.
+    pub accepted_difficulty: f64,
+    /// Sum of the difficulties of the rejected shares.
+    pub rejected_difficulty: f64,
+    /// Submitted shares that met the network target.
+    pub blocks_submitted: u64,
+    /// Those of them that the pool accepted.
+    pub blocks_accepted: u64,
+    /// Text of the last reject, shortened.
+    pub last_reject: Option<String>,
+}
+
+/// Rejected shares by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RejectCounters {
+    /// All of them.
+    pub total: u64,
+    /// The job is gone: a new block, or the pool dropped it.
+    pub stale: u64,
+    /// Sent before.
+    pub duplicate: u64,
+    /// The hash is above the pool's target.
+    pub low_difficulty: u64,
+    /// The worker is not (or no longer) known.
+    pub unauthorized: u64,
+    /// The pool forgot our subscription.
+    pub not_subscribed: u64,
+    /// Block time out of the pool's range.
+    pub bad_ntime: u64,
+    /// Version bits outside the pool's mask.
+    pub bad_version: u64,
+    /// Any other reason; the text is in `last_reject`.
+    pub other: u64,
+}
+
+impl RejectCounters {
+    /// Counts one reject.
+    pub fn count(&mut self, reason: RejectReason) {
+        self.total += 1;
+        *match reason {
+            RejectReason::Stale => &mut self.stale,
+            RejectReason::Duplicate => &mut self.duplicate,
+            RejectReason::LowDifficulty => &mut self.low_difficulty,
+            RejectReason::Unauthorized => &mut self.unauthorized,
+            RejectReason::NotSubscribed => &mut self.not_subscribed,
+            RejectReason::BadNtime => &mut self.bad_ntime,
+            RejectReason::BadVersion => &mut self.bad_version,
+            RejectReason::Other => &mut self.other,
+        } += 1;
+    }
+}
+
+/// Lines of one pool.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LineCounters {
+    /// Complete lines received, blank ones not counted.
+    pub received: u64,
+    /// No JSON object, or one without any known member.
+    pub malformed: u64,
+    /// Longer than the reader's bound; skipped.
+    pub over_long: u64,
+    /// Known methods with parameters that cannot be used; dropped.
+    pub bad_parameters: u64,
+    /// Methods and reply ids that nobody here knows; ignored.
+    pub unknown: u64,
+}
+
+/// An instant as its age in seconds, null for none.
+#[expect(clippy::ref_option, reason = "serde hands over the field by reference")]
+fn age_seconds<S: Serializer>(at: &Option<Instant>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => serializer.serialize_some(&at.elapsed().as_secs_f64()),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_is_null_and_never_zero() {
+        let json = serde_json::to_value(PoolStatus::default()).unwrap();
+        for unknown in [
+            "peer",
+            "difficulty",
+            "ready_for_s",
+            "last_job_age_s",
+            "reply_ms",
+            "version_mask",
+        ] {
+            assert!(
+                json.get(unknown).is_some_and(serde_json::Value::is_null),
+                "{unknown}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instant_is_published_as_its_age() {
+        let status = PoolStatus {
+            last_job_at: Some(Instant::now()),
+            ..PoolStatus::default()
+        };
+        tokio::time::advance(std::time::Duration::from_millis(2500)).await;
+        let json = serde_json::to_value(&status).unwrap();
+        assert_eq!(json["last_job_age_s"], 2.5);
+    }
+}
