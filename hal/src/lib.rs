@@ -5,7 +5,16 @@
 //! to. Nothing outside this crate opens a path below `/dev` or `/sys`.
 #![forbid(unsafe_code)]
 
+pub mod button;
+pub mod devices;
 #[cfg(feature = "emulated")]
 pub mod emulated;
+pub mod gpio;
+pub mod i2c;
+pub mod led;
+pub mod pwm;
+pub mod spi;
+pub mod tach;
 pub mod uart;
 pub mod units;
+pub mod watchdog;

@@ -1,6 +1,7 @@
 //! The serial line to a hash-board chain.
 
 use crate::units::Baud;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -32,6 +33,18 @@ pub trait Uart: AsyncRead + AsyncWrite + Send + Unpin {
     /// # Errors
     /// When the device cannot be asked.
     fn discard_input(&mut self) -> Result<(), UartError>;
+}
+
+/// Names a serial line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UartSpec {
+    /// Device file, as `/dev/ttyS1`.
+    pub device: String,
+    /// Whether the speed must be changed through a second descriptor while the first stays open, as the `meson_uart`
+    /// driver of Amlogic kernels wants it.
+    #[serde(default)]
+    pub second_descriptor: bool,
 }
 
 /// What can go wrong with a serial line.
