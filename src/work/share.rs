@@ -17,6 +17,15 @@ pub struct Extranonce2 {
     pub size: u8,
 }
 
+impl Extranonce2 {
+    /// Its bytes as they stand in the coinbase and, in hex, in a submit. Beyond 8 bytes the front is zero.
+    pub fn bytes(self) -> impl Iterator<Item = u8> {
+        let front = usize::from(self.size).saturating_sub(8);
+        let skipped = 8_usize.saturating_sub(usize::from(self.size));
+        std::iter::repeat_n(0, front).chain(self.value.to_be_bytes().into_iter().skip(skipped))
+    }
+}
+
 /// A checked nonce whose hash meets its job's share target.
 #[derive(Clone, Debug)]
 pub struct Share {
