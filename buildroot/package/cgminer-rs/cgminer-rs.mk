@@ -1,0 +1,43 @@
+################################################################################
+#
+# cgminer-rs
+#
+################################################################################
+
+CGMINER_RS_VERSION = 0.1.0
+CGMINER_RS_SITE = $(BR2_EXTERNAL_CGMINER_RS_PATH)/..
+CGMINER_RS_SITE_METHOD = local
+CGMINER_RS_LICENSE = MIT or Apache-2.0
+CGMINER_RS_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
+# No emulated machine in a firmware image.
+CGMINER_RS_CARGO_BUILD_OPTS = --no-default-features --features firmware
+CGMINER_RS_CARGO_INSTALL_OPTS = --no-default-features --features firmware
+# The local sources may hold build output of other targets.
+CGMINER_RS_EXCLUDES = target fuzz/target
+
+define CGMINER_RS_USERS
+	cgminer -1 cgminer -1 * - - dialout Mining process of cgminer-rs
+endef
+
+define CGMINER_RS_PERMISSIONS
+	/etc/cgminer-rs d 750 root cgminer - - - - -
+	/etc/cgminer-rs/cgminer-rs.toml f 640 root cgminer - - - - -
+endef
+
+define CGMINER_RS_INSTALL_CONFIGURATION
+	$(INSTALL) -D -m 0640 $(CGMINER_RS_PKGDIR)/cgminer-rs.toml \
+		$(TARGET_DIR)/etc/cgminer-rs/cgminer-rs.toml
+endef
+CGMINER_RS_POST_INSTALL_TARGET_HOOKS += CGMINER_RS_INSTALL_CONFIGURATION
+
+define CGMINER_RS_INSTALL_INIT_SYSV
+	$(INSTALL) -D -m 0755 $(CGMINER_RS_PKGDIR)/S90cgminer-rs \
+		$(TARGET_DIR)/etc/init.d/S90cgminer-rs
+endef
+
+define CGMINER_RS_INSTALL_INIT_SYSTEMD
+	$(INSTALL) -D -m 0644 $(CGMINER_RS_PKGDIR)/cgminer-rs.service \
+		$(TARGET_DIR)/usr/lib/systemd/system/cgminer-rs.service
+endef
+
+$(eval $(cargo-package))
