@@ -6,4 +6,5 @@
 pub mod chain;
 pub mod config;
 pub mod pool;
+pub mod telemetry;
 pub mod work;

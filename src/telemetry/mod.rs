@@ -1,0 +1,14 @@
+//! The one truth about the machine: what HTTP, RPC, metrics, page and command line read, and nothing else does.
+//!
+//! Rooms publish their status in `watch` channels; a [`SnapshotSource`] reads those when it is asked, so nobody waits
+//! for an observer and nothing is copied while nobody looks.
+
+pub mod hash_rate;
+mod measured;
+mod process;
+mod snapshot;
+
+pub use hash_rate::{HashRateMeter, WindowRate};
+pub use measured::{Measured, Unknown};
+pub use process::{Process, ProcessReader};
+pub use snapshot::*;

@@ -1,0 +1,406 @@
+//! The shape of the truth. Field names are those of the JSON that `docs/api.md` describes.
+//!
+//! Plain numbers are settings, counters and ages, which this program knows by itself. What was measured is
+//! [`Measured`]; what nobody knows is null.
+
+use super::hash_rate::WindowRate;
+use super::measured::Measured;
+use super::process::Process;
+use cgminer_hal::units::{
+    Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Quantity, Rpm, Watts,
+};
+use serde::Serialize;
+
+/// Version of this shape. Grows when a member changes its meaning or goes away; new members leave it.
+pub const SCHEMA: u32 = 1;
+
+/// The machine at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshot {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Wall clock in seconds since 1970; null while the clock was never set.
+    pub unix_time: Option<f64>,
+    /// Which machine, and what it does.
+    pub machine: Machine,
+    /// Which software.
+    pub versions: Versions,
+    /// What this process takes.
+    pub process: Process,
+    /// The safety process's word.
+    pub keeper: Keeper,
+    /// Hashrate that pools credited.
+    pub hash_rate: HashRateReport,
+    /// Energy for the work credited.
+    pub efficiency: Measured<JoulesPerTerahash>,
+    /// Shares of all pools together.
+    pub shares: Shares,
+    /// What is worked on.
+    pub work: Work,
+    /// Hash-board chains.
+    pub chains: Vec<Chain>,
+    /// Fans.
+    pub fans: Vec<Fan>,
+    /// Temperature sensors.
+    pub temperatures: Vec<Temperature>,
+    /// The supply; null while the keeper has not reported.
+    pub supply: Option<Supply>,
+    /// Pools.
+    pub pools: Pools,
+}
+
+/// Energy per work.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct JoulesPerTerahash(pub f64);
+
+impl Quantity for JoulesPerTerahash {
+    const UNIT: &'static str = "J/TH";
+}
+
+/// Which machine, and what it does.
+#[derive(Clone, Debug, Serialize)]
+pub struct Machine {
+    /// Board file in use.
+    pub board: String,
+    /// Name on the network.
+    pub host: Option<String>,
+    /// Chips, sensors and supply are an emulation, not hardware.
+    pub emulated: bool,
+    /// Seconds since this program started.
+    pub uptime_s: f64,
+    /// What it does as a whole.
+    pub state: MachineState,
+    /// Why, in words.
+    pub reason: String,
+}
+
+/// What the machine does as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MachineState {
+    /// On its way to mining.
+    Starting,
+    /// At least one chain works for a pool.
+    Mining,
+    /// Everything is well, but there is no work.
+    WaitingForWork,
+    /// The keeper holds the power back.
+    Held,
+    /// It stays off until an operator clears it.
+    Latched,
+    /// It was stopped by its owner.
+    Stopped,
+}
+
+/// Which software.
+#[derive(Clone, Debug, Serialize)]
+pub struct Versions {
+    /// This program.
+    pub daemon: &'static str,
+    /// HTTP interface.
+    pub api: &'static str,
+    /// Linux kernel.
+    pub kernel: Option<String>,
+}
+
+/// The safety process's word.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Keeper {
+    /// Where it stands; null while it has not reported.
+    pub state: Option<String>,
+    /// For how long.
+    pub state_s: Option<f64>,
+    /// Why, in words.
+    pub reason: String,
+    /// Hottest tier over all chains.
+    pub tier: Option<String>,
+    /// Frequency that the chains may run at, in per cent of the configured one.
+    pub throttle_percent: Option<f64>,
+    /// Who sets the fans.
+    pub fan_mode: Option<String>,
+    /// Restarts after faults.
+    pub restarts: Option<Restarts>,
+    /// What took the power away the last time.
+    pub last_cause: Option<String>,
+    /// Why the machine stays off.
+    pub latched: Option<Latched>,
+    /// Whether the hardware watchdog runs.
+    pub watchdog_armed: Option<bool>,
+    /// Whether the machine blinks to be found.
+    pub locate: Option<bool>,
+}
+
+/// Restarts after faults.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Restarts {
+    /// Those that count against the budget now.
+    pub used: u32,
+    /// How many may.
+    pub budget: u32,
+    /// All since the keeper started.
+    pub total: u32,
+    /// Seconds until the next one.
+    pub next_in_s: Option<f64>,
+}
+
+/// Why the machine stays off.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latched {
+    /// In words.
+    pub cause: String,
+    /// Wall clock then; null when the clock was not set.
+    pub unix_time: Option<u64>,
+    /// From before the last start.
+    pub kept: bool,
+}
+
+/// Hashrate, measured and expected.
+#[derive(Clone, Debug, Serialize)]
+pub struct HashRateReport {
+    /// Over each window, shortest first; empty before the first work.
+    pub windows: Vec<WindowRate>,
+    /// What the chips found should do at their frequency.
+    pub nominal: Measured<HashRate>,
+}
+
+/// Shares since the start.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Shares {
+    /// Sent to pools.
+    pub submitted: u64,
+    /// Taken by pools.
+    pub accepted: u64,
+    /// Refused by pools.
+    pub rejected: Rejects,
+    /// Without a reply in time.
+    pub unanswered: u64,
+    /// Not sent: their job was already worthless.
+    pub stale: u64,
+    /// Not sent: their session was over.
+    pub session_gone: u64,
+    /// Sum of the difficulties of the accepted ones.
+    pub accepted_difficulty: f64,
+    /// Sum of the difficulties of the refused ones.
+    pub rejected_difficulty: f64,
+    /// Rejected of all answered, in per cent; null before the first answer.
+    pub rejected_percent: Option<f64>,
+    /// Submitted ones that met the network target.
+    pub blocks_found: u64,
+    /// Those that were taken.
+    pub blocks_accepted: u64,
+}
+
+/// Refused shares by reason.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Rejects {
+    /// All.
+    pub total: u64,
+    /// Job gone.
+    pub stale: u64,
+    /// Sent before.
+    pub duplicate: u64,
+    /// Above the pool's target.
+    pub low_difficulty: u64,
+    /// Worker not known.
+    pub unauthorized: u64,
+    /// Subscription forgotten.
+    pub not_subscribed: u64,
+    /// Time out of range.
+    pub bad_ntime: u64,
+    /// Version bits not allowed.
+    pub bad_version: u64,
+    /// Anything else.
+    pub other: u64,
+}
+
+/// What is worked on.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Work {
+    /// Index of the pool.
+    pub pool: Option<usize>,
+    /// The pool's name for the job.
+    pub job_id: Option<String>,
+    /// Age of the job in seconds.
+    pub job_age_s: Option<f64>,
+    /// Difficulty of its shares.
+    pub difficulty: Option<f64>,
+    /// Bits of the version that may be rolled.
+    pub version_mask: Option<u32>,
+    /// Jobs of all pools since the start.
+    pub jobs: u64,
+}
+
+/// A hash-board chain.
+#[derive(Clone, Debug, Serialize)]
+pub struct Chain {
+    /// From 0.
+    pub index: u8,
+    /// How far it has come.
+    pub phase: String,
+    /// Why it stands there, when something went wrong.
+    pub reason: Option<String>,
+    /// Chip model.
+    pub model: String,
+    /// Chips that the board file names.
+    pub chips_expected: u16,
+    /// Chips that answered; null before they were asked.
+    pub chips_found: Option<u16>,
+    /// Frequency set; null before.
+    pub frequency: Option<Megahertz>,
+    /// Speed of the serial line.
+    pub baud: Option<Baud>,
+    /// Hashrate that its nonces prove, over each window; empty before the first work.
+    pub hash_rate: Vec<WindowRate>,
+    /// What the chips found should do.
+    pub nominal: Measured<HashRate>,
+    /// Chip temperature that the keeper acts on.
+    pub temperature: Measured<Celsius>,
+    /// Nonces and frames since the start.
+    pub counters: ChainCounters,
+    /// Each chip.
+    pub chips: Vec<Chip>,
+}
+
+/// Nonces and frames of a chain since the start.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ChainCounters {
+    /// Valid nonces.
+    pub nonces: u64,
+    /// Of them, shares handed to the pool.
+    pub shares: u64,
+    /// Nonces whose hash does not meet the chip's own target: computing errors.
+    pub mismatches: u64,
+    /// Sent twice.
+    pub duplicates: u64,
+    /// For work that was no longer wanted.
+    pub stale: u64,
+    /// Damaged frames.
+    pub damaged_frames: u64,
+    /// Bring-ups after the first.
+    pub restarts: u64,
+}
+
+/// One chip.
+#[derive(Clone, Debug, Serialize)]
+pub struct Chip {
+    /// Place in the chain, from 0.
+    pub index: u16,
+    /// Voltage domain, from 0; null when the board file names none.
+    pub domain: Option<u16>,
+    /// Valid nonces.
+    pub nonces: u64,
+    /// Computing errors.
+    pub mismatches: u64,
+}
+
+/// One fan.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fan {
+    /// Name in the board file.
+    pub name: String,
+    /// What it was told.
+    pub duty: Option<DutyPercent>,
+    /// What it does.
+    pub speed: Measured<Rpm>,
+    /// What the two together mean.
+    pub condition: String,
+}
+
+/// One temperature sensor.
+#[derive(Clone, Debug, Serialize)]
+pub struct Temperature {
+    /// Name in the board file.
+    pub name: String,
+    /// Chain it sits on.
+    pub chain: Option<u8>,
+    /// What it says.
+    pub reading: Measured<Celsius>,
+    /// Chip temperature that the keeper acts on because of it.
+    pub acted_on: Option<Celsius>,
+}
+
+/// The supply.
+#[derive(Clone, Debug, Serialize)]
+pub struct Supply {
+    /// Part name in the board file.
+    pub part: String,
+    /// Whether the keeper wants the rail on.
+    pub wanted_on: bool,
+    /// Setting wanted.
+    pub wanted: Millivolts,
+    /// Voltage of the rail.
+    pub voltage: Measured<Millivolts>,
+    /// Power, where the part can measure it.
+    pub power: Measured<Watts>,
+    /// Its temperature, where the part can measure it.
+    pub temperature: Measured<Celsius>,
+    /// What is wrong with it.
+    pub fault: Option<String>,
+}
+
+/// All pools.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Pools {
+    /// How one is chosen.
+    pub strategy: String,
+    /// Index of the one worked for; null: idle.
+    pub active: Option<usize>,
+    /// Why that one.
+    pub reason: String,
+    /// Changes of the active one since the start.
+    pub switches: u64,
+    /// Each, in order of priority.
+    pub list: Vec<Pool>,
+}
+
+/// One pool.
+#[derive(Clone, Debug, Serialize)]
+pub struct Pool {
+    /// Place in the configuration, from 0.
+    pub index: usize,
+    /// Address, without credentials.
+    pub url: String,
+    /// User.
+    pub user: String,
+    /// `stratum_v1` or `solo`.
+    pub kind: String,
+    /// How far it has come.
+    pub phase: String,
+    /// Whether the chains work for it.
+    pub active: bool,
+    /// Address of the open connection.
+    pub peer: Option<String>,
+    /// Seconds since it became ready.
+    pub ready_for_s: Option<f64>,
+    /// Difficulty of its current job.
+    pub difficulty: Option<f64>,
+    /// Name of its current job.
+    pub job_id: Option<String>,
+    /// Bits of the version it lets roll.
+    pub version_mask: Option<u32>,
+    /// Seconds since its last job.
+    pub last_job_age_s: Option<f64>,
+    /// Seconds since it last took a share.
+    pub last_accepted_age_s: Option<f64>,
+    /// Last time from submit to reply.
+    pub reply_ms: Option<f64>,
+    /// Why the last session ended or could not begin.
+    pub last_error: Option<String>,
+    /// Seconds since then.
+    pub last_error_age_s: Option<f64>,
+    /// What the pool last told its owner. Text of a stranger: never to be shown as markup.
+    pub message: Option<String>,
+    /// Text of the last reject. Text of a stranger, too.
+    pub last_reject: Option<String>,
+    /// Jobs since the start.
+    pub jobs: u64,
+    /// Connection attempts since the start.
+    pub connection_attempts: u64,
+    /// Sessions that failed or could not begin since the start.
+    pub failures: u64,
+    /// Lines that could not be understood.
+    pub bad_lines: u64,
+    /// Shares.
+    pub shares: Shares,
+}
