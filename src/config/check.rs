@@ -1,7 +1,7 @@
 //! What the types cannot say: bounds, and fields that only make sense together.
 
+use super::address::PoolAddress;
 use super::error::{Finding, Segment};
-use super::pool_url::PoolScheme;
 use super::schema::{ApiSection, BoardSection, Config, CoolingMode, CoolingSection, PoolSection};
 use cgminer_hal::units::{DutyPercent, Megahertz, Millivolts};
 use std::collections::HashSet;
@@ -102,8 +102,8 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
             let hint = "write a number above 0, or leave it out";
             findings.add(path("suggest_difficulty"), "is no difficulty", hint);
         }
-        match pool.url.scheme {
-            PoolScheme::Stratum => {
+        match &pool.url {
+            PoolAddress::Stratum(_) => {
                 if pool.user.is_empty() {
                     let hint = "write the worker's name as the pool knows it";
                     findings.add(path("user"), "is missing", hint);
@@ -116,7 +116,7 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
                     );
                 }
             }
-            PoolScheme::Node => {
+            PoolAddress::Node { .. } => {
                 if pool.payout_address.is_none() {
                     let hint = "write the address that the block reward goes to";
                     findings.add(path("payout_address"), "is missing", hint);

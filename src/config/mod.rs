@@ -4,21 +4,21 @@
 //! flags. Tables are merged key by key, anything else is replaced whole. Every value keeps its origin, so an error names
 //! file, line and column whichever layer it came from.
 
+mod address;
 mod check;
 mod error;
 mod fields;
 mod layers;
-mod pool_url;
 mod schema;
 mod secret;
 
+pub use address::PoolAddress;
 pub use error::{ConfigError, Problem};
 pub use fields::{FIELDS, Field, Kind};
 pub use layers::{Node, Origin, Position, SourceFile};
-pub use pool_url::{PoolScheme, PoolUrl, PoolUrlError};
 pub use schema::{
     ApiSection, BoardSection, ChainsSection, Config, CoolingMode, CoolingSection, Listen,
-    LogFormat, LogLevel, LogSection, PoolSection, PoolStrategy, PoolsSection,
+    LogFormat, LogLevel, LogSection, PoolSection, PoolsSection,
 };
 pub use secret::Secret;
 

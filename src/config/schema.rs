@@ -1,7 +1,8 @@
 //! Every field that a configuration may hold, as types. What each means is told in `docs/configuration.md`.
 
-use super::pool_url::PoolUrl;
+use super::address::PoolAddress;
 use super::secret::Secret;
+use crate::pool::settings::StrategyKind;
 use cgminer_hal::units::{Celsius, DutyPercent, Megahertz, Millivolts};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -50,7 +51,7 @@ pub struct PoolSection {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Where it is.
-    pub url: PoolUrl,
+    pub url: PoolAddress,
     /// Worker name at a pool, RPC user at a node.
     #[serde(default)]
     pub user: String,
@@ -63,8 +64,8 @@ pub struct PoolSection {
     /// Difficulty asked of the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggest_difficulty: Option<f64>,
-    /// Whether to send `mining.extranonce.subscribe`.
-    #[serde(default = "yes")]
+    /// Whether to send `mining.extranonce.subscribe`; some pools hang up on it.
+    #[serde(default)]
     pub extranonce_subscribe: bool,
     /// Whether to ask for version rolling (BIP 310).
     #[serde(default = "yes")]
@@ -82,16 +83,7 @@ pub struct PoolSection {
 #[serde(deny_unknown_fields, default)]
 pub struct PoolsSection {
     /// Which pool gets the work.
-    pub strategy: PoolStrategy,
-}
-
-/// Which pool gets the work.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum PoolStrategy {
-    /// The first that works, in the order written; back to a better one when it returns.
-    #[default]
-    Failover,
+    pub strategy: StrategyKind,
 }
 
 /// What the chips are run at. The board file's values hold where nothing is said, and bound what is said.
@@ -186,7 +178,7 @@ pub struct LogLevel(String);
 
 impl PoolSection {
     /// A Stratum pool with everything else as by default.
-    pub fn stratum(url: PoolUrl, user: impl Into<String>) -> Self {
+    pub fn stratum(url: PoolAddress, user: impl Into<String>) -> Self {
         Self {
             name: None,
             url,
@@ -194,7 +186,7 @@ impl PoolSection {
             password: Self::default_password(),
             enabled: true,
             suggest_difficulty: None,
-            extranonce_subscribe: true,
+            extranonce_subscribe: false,
             version_rolling: true,
             payout_address: None,
             cookie_file: None,
