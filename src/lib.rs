@@ -5,6 +5,8 @@
 
 pub mod chain;
 pub mod config;
+pub mod keeper;
+pub mod link;
 pub mod pool;
 pub mod telemetry;
 pub mod work;
