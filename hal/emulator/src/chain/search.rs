@@ -1,0 +1,207 @@
+//! Which of the chips' nonces are really looked at.
+//!
+//! Every core of every chip is, at any time, at one place of its own sweep. The chain looks at those places in turn,
+//! chip after chip and core after core, at a declared number of hashes per second, so that each core finds its share
+//! and each nonce is one that this core could have found at that time.
+
+use super::{
+    ChainSettings,
+    chip::{Chip, Position},
+    codec::Reply,
+    job::{Job, second_hash_head},
+    model::{ChipType, ResultHeader},
+    wire::Outbound,
+};
+
+/// Time from a core's find to the chip's answer.
+const PIPELINE_NANOS: u64 = 200_000;
+
+/// A part of the search space to look at instead, once per job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Focus {
+    /// First nonce, its most significant byte the first on the wire.
+    pub first_nonce: u32,
+    /// Nonces to try.
+    pub nonces: u32,
+    /// First version or midstate number.
+    pub first_variant: u32,
+    /// Versions or midstates to try.
+    pub variants: u32,
+}
+
+/// The chain's look at its own search space.
+#[derive(Debug)]
+pub(super) struct Search {
+    pub(super) focus: Option<Focus>,
+    kind: ChipType,
+    zero_bits: u32,
+    /// One unit is one core at one place, all its sub-cores.
+    unit_nanos: f64,
+    unit: u64,
+    active: bool,
+    cache: Option<Batch>,
+}
+
+/// States after the first header block, one per sub-core, good for as long as the key holds.
+#[derive(Debug)]
+struct Batch {
+    serial: u64,
+    number: u32,
+    mask: u16,
+    midstates: Vec<[u32; 8]>,
+}
+
+impl Search {
+    pub(super) fn new(settings: &ChainSettings) -> Self {
+        let rate = settings.hashes_per_second.max(1.0);
+        Self {
+            focus: None,
+            kind: settings.chip,
+            zero_bits: settings.hardwired_zero_bits.min(32),
+            unit_nanos: f64::from(settings.chip.subcores()) * 1e9 / rate,
+            unit: 0,
+            active: false,
+            cache: None,
+        }
+    }
+
+    /// Says whether there is anything to look for; when work begins, the units that passed without are skipped.
+    pub(super) fn resume(&mut self, now: u64, hashing: bool) {
+        let active = hashing && self.focus.is_none();
+        if active && !self.active {
+            self.unit = (now as f64 / self.unit_nanos).ceil() as u64;
+        }
+        self.active = active;
+    }
+
+    /// When the next unit is due.
+    pub(super) fn next_unit(&self) -> Option<u64> {
+        self.active
+            .then_some((self.unit as f64 * self.unit_nanos) as u64)
+    }
+
+    /// Looks at the place of the core whose turn it is.
+    pub(super) fn unit(&mut self, now: u64, chips: &mut [Chip], outbound: &mut Outbound) {
+        let count = chips.len().max(1) as u64;
+        let core = (self.unit / count % u64::from(self.kind.cores())) as u32;
+        let index = (self.unit % count) as usize;
+        self.unit += 1;
+        let Some(chip) = chips.get_mut(index) else {
+            return;
+        };
+        let Some(Position { batch, counter }) = chip.position(now) else {
+            return;
+        };
+        let nonce = core << 25 | counter;
+        let subcores = self.kind.subcores();
+        self.look(
+            now,
+            chip,
+            outbound,
+            nonce,
+            batch * subcores..(batch + 1) * subcores,
+        );
+    }
+
+    /// Looks at the part of the search space that `set_focus` named, for the chip that owns it.
+    pub(super) fn focused(&mut self, now: u64, chips: &mut [Chip], outbound: &mut Outbound) {
+        let Some(focus) = self.focus else { return };
+        for nonce in (0..focus.nonces).map(|step| focus.first_nonce.wrapping_add(step)) {
+            let low = nonce & 0x01FF_FFFF;
+            let owner = chips
+                .iter_mut()
+                .filter(|chip| chip.first_nonce() <= low)
+                .max_by_key(|chip| chip.first_nonce());
+            if let Some(chip) = owner {
+                self.look(
+                    now,
+                    chip,
+                    outbound,
+                    nonce,
+                    focus.first_variant..focus.first_variant + focus.variants,
+                );
+            }
+        }
+    }
+
+    fn look(
+        &mut self,
+        now: u64,
+        chip: &mut Chip,
+        outbound: &mut Outbound,
+        nonce: u32,
+        variants: std::ops::Range<u32>,
+    ) {
+        let Some(work) = chip.work.clone() else {
+            return;
+        };
+        let mask = chip.version_mask();
+        let nonce_bytes = nonce.to_be_bytes();
+        let block = work.job.second_block(nonce_bytes);
+        let (kind, zero_bits, first) = (self.kind, self.zero_bits, variants.start);
+        for (variant, midstate) in (first..).zip(self.batch(&work.job, work.serial, mask, variants))
+        {
+            let head = second_hash_head(*midstate, block);
+            if let Some(excess) = passes(head, zero_bits, chip.ticket_mask()) {
+                let reply = answer(kind, chip, &work.job, nonce_bytes, variant, excess);
+                if !outbound.push(now + PIPELINE_NANOS, chip.baud(), reply) {
+                    chip.overflows = chip.overflows.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    fn batch(
+        &mut self,
+        job: &Job,
+        serial: u64,
+        mask: u16,
+        variants: std::ops::Range<u32>,
+    ) -> &[[u32; 8]] {
+        let number = variants.start;
+        let hit = self.cache.as_ref().is_some_and(|batch| {
+            (batch.serial, batch.number, batch.mask) == (serial, number, mask)
+        });
+        if !hit {
+            let end = variants.end.min(job.variants(mask));
+            let midstates = (number..end)
+                .filter_map(|variant| job.midstate(variant, mask))
+                .collect();
+            self.cache = Some(Batch {
+                serial,
+                number,
+                mask,
+                midstates,
+            });
+        }
+        self.cache.as_ref().map_or(&[], |batch| &batch.midstates)
+    }
+}
+
+/// Zero bits beyond those asked for, when hard-wired bits and ticket mask let the hash pass.
+fn passes(head: u64, zero_bits: u32, ticket_mask: u32) -> Option<u8> {
+    let beyond = head.checked_shl(zero_bits).unwrap_or(0);
+    let passes = head.leading_zeros() >= zero_bits && (beyond >> 32) as u32 & ticket_mask == 0;
+    passes.then(|| {
+        head.leading_zeros()
+            .saturating_sub(zero_bits + ticket_mask.count_ones()) as u8
+    })
+}
+
+fn answer(
+    kind: ChipType,
+    chip: &Chip,
+    job: &Job,
+    nonce: [u8; 4],
+    variant: u32,
+    excess: u8,
+) -> Reply {
+    let subcore = (variant % kind.subcores()) as u8;
+    let result_header = match kind.result_header() {
+        ResultHeader::JobOver3Bits => job.header & 0xF8 | subcore,
+        ResultHeader::JobOver4Bits => job.header << 1 & 0xF0 | subcore,
+        ResultHeader::JobOver2Bits => job.header & 0xFC | subcore,
+    };
+    let version = super::job::rolled_bits(variant, chip.version_mask());
+    Reply::nonce(nonce, excess, result_header, version, chip.long_replies())
+}
