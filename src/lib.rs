@@ -3,6 +3,7 @@
 //! The rooms and the arrows between them are drawn in `docs/architecture.md`.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod chain;
 pub mod config;
 pub mod keeper;

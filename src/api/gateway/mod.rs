@@ -1,0 +1,222 @@
+//! The doors to the outside: bounds what strangers send in size, number and time, and passes on whole requests.
+
+mod connection;
+mod head;
+mod upstream;
+
+pub use head::{BODY_LIMIT, HEAD_LIMIT, Head, parse_head};
+
+use super::failure::Failure;
+use super::{ApiError, set_mode};
+use crate::config::ApiSection;
+use connection::Door;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fs, io};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+/// Requests answered at one time; each holds one thread of tiny_http.
+const ANSWERED_AT_ONCE: usize = 4;
+/// Local tools at one time.
+const LOCAL_CONNECTIONS: usize = 16;
+/// Shortest and longest pause after the system refused to accept.
+const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// All listeners, not yet serving.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    network_permits: Arc<Semaphore>,
+    network: Option<TcpListener>,
+    local: Option<(UnixListener, SocketFile)>,
+}
+
+/// What all connections share.
+struct Shared {
+    inner_socket: PathBuf,
+    hosts: Vec<String>,
+    answering: Semaphore,
+}
+
+/// Takes the socket's file away at the end.
+struct SocketFile(PathBuf);
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // Nothing is lost when it stays: the next start removes it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+impl Gateway {
+    /// A gateway that forwards to tiny_http at `inner_socket`.
+    pub fn new(inner_socket: PathBuf, settings: &ApiSection) -> Self {
+        let mut hosts = settings.hosts.clone();
+        if let Ok(name) = fs::read_to_string("/proc/sys/kernel/hostname") {
+            let name = name.trim().to_ascii_lowercase();
+            hosts.push(format!("{name}.local"));
+            hosts.push(name);
+        }
+        Self {
+            shared: Arc::new(Shared {
+                inner_socket,
+                hosts,
+                answering: Semaphore::new(ANSWERED_AT_ONCE),
+            }),
+            network_permits: Arc::new(Semaphore::new(settings.maximum_connections.into())),
+            network: None,
+            local: None,
+        }
+    }
+
+    /// Opens the network door and tells where it is.
+    pub fn listen(&mut self, address: SocketAddr) -> Result<SocketAddr, ApiError> {
+        let failed = |source| ApiError::Listen {
+            what: address.to_string(),
+            source,
+        };
+        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        self.network = Some(listener);
+        Ok(bound)
+    }
+
+    /// Opens the door for local tools: owner and group of this process.
+    pub fn listen_locally(&mut self, path: &Path) -> Result<(), ApiError> {
+        let failed = |source| ApiError::Listen {
+            what: path.display().to_string(),
+            source,
+        };
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        let file = SocketFile(path.into());
+        set_mode(path, 0o660)?;
+        self.local = Some((listener, file));
+        Ok(())
+    }
+
+    /// Serves until dropped.
+    pub async fn run(self) {
+        let Self {
+            shared,
+            network_permits,
+            network,
+            local,
+        } = self;
+        let network = async {
+            match network {
+                Some(listener) => serve(listener, Door::Network, network_permits, &shared).await,
+                None => std::future::pending().await,
+            }
+        };
+        let local = async {
+            match local {
+                Some((listener, _file)) => {
+                    let permits = Arc::new(Semaphore::new(LOCAL_CONNECTIONS));
+                    serve(listener, Door::Local, permits, &shared).await;
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::join!(network, local);
+    }
+}
+
+/// What clients come in through.
+trait Listener: Send + Sync {
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    fn accept_stream(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = tokio::net::TcpStream;
+
+    async fn accept_stream(&self) -> io::Result<Self::Stream> {
+        let (stream, _) = self.accept().await?;
+        // A client that has gone already is found out by reading.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = tokio::net::UnixStream;
+
+    async fn accept_stream(&self) -> io::Result<Self::Stream> {
+        self.accept().await.map(|(stream, _)| stream)
+    }
+}
+
+/// Accepts for ever. A client beyond the cap is told so and let go; a system that refuses is asked again, ever slower.
+async fn serve(listener: impl Listener, door: Door, permits: Arc<Semaphore>, shared: &Arc<Shared>) {
+    let mut connections = JoinSet::new();
+    let mut pause = ACCEPT_PAUSES.0;
+    loop {
+        tokio::select! {
+            accepted = listener.accept_stream() => match accepted {
+                Ok(stream) => {
+                    pause = ACCEPT_PAUSES.0;
+                    match permits.clone().try_acquire_owned() {
+                        Ok(permit) => {
+                            let life = live(stream, door, shared.clone(), permit);
+                            connections.spawn(life);
+                        }
+                        Err(_) => connection::turn_away(stream),
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a client; tried again in {pause:?}");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(ACCEPT_PAUSES.1);
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn live<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    door: Door,
+    shared: Arc<Shared>,
+    permit: OwnedSemaphorePermit,
+) {
+    connection::serve(stream, door, &shared).await;
+    drop(permit);
+}
+
+impl Shared {
+    /// Whether a browser may have meant this machine. A page of a stranger can point its own name at this address (DNS
+    /// rebinding), but it cannot make the browser send another name than its own.
+    fn allows_host(&self, host: &str) -> bool {
+        let name = host_without_port(host);
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        name.eq_ignore_ascii_case("localhost")
+            || address.parse::<std::net::IpAddr>().is_ok()
+            || self
+                .hosts
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(name))
+    }
+}
+
+fn host_without_port(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+const BUSY: Failure = Failure::new(
+    503,
+    "busy",
+    "too many requests at this moment",
+    "ask again in a second",
+);

@@ -1,0 +1,304 @@
+use super::*;
+use crate::pool::status::PoolsStatus;
+use crate::telemetry::Inputs;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+struct Running {
+    address: SocketAddr,
+    directory: tempfile::TempDir,
+    task: tokio::task::JoinHandle<()>,
+    _pools: watch::Sender<PoolsStatus>,
+}
+
+fn settings(directory: &Path, maximum_connections: u16) -> ApiSection {
+    ApiSection {
+        listen: Listen::At(([127, 0, 0, 1], 0).into()),
+        run_directory: directory.into(),
+        maximum_connections,
+        ..ApiSection::default()
+    }
+}
+
+fn source() -> (SnapshotSource, watch::Sender<PoolsStatus>) {
+    let (sender, pools) = watch::channel(PoolsStatus::default());
+    (
+        SnapshotSource::new(Inputs {
+            board: "l7".into(),
+            emulated: true,
+            pools,
+        }),
+        sender,
+    )
+}
+
+fn start(maximum_connections: u16) -> Running {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, pools) = source();
+    let api = Api::open(&settings(directory.path(), maximum_connections), source).unwrap();
+    let address = api.address().unwrap();
+    Running {
+        address,
+        directory,
+        task: tokio::spawn(api.run()),
+        _pools: pools,
+    }
+}
+
+/// Sends bytes and reads until the server closes.
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A refusal may come before all is sent.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+fn status(answer: &str) -> u16 {
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .unwrap_or(0)
+}
+
+fn body(answer: &str) -> Value {
+    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+}
+
+#[tokio::test]
+async fn both_doors_tell_the_same_truth() {
+    let running = start(8);
+    let network = exchange(running.address, &get("/api/v1/status")).await;
+    assert_eq!(status(&network), 200);
+    let directory = running.directory.path().to_owned();
+    let local = tokio::task::spawn_blocking(move || local::get(&directory, "/api/v1/status"));
+    let local: Value = serde_json::from_slice(&local.await.unwrap().unwrap()).unwrap();
+    let network = body(&network);
+    assert_eq!(network["machine"]["board"], "l7");
+    assert_eq!(network["machine"]["emulated"], true);
+    for member in ["schema", "versions", "pools", "shares"] {
+        assert_eq!(network[member], local[member], "{member}");
+    }
+}
+
+#[tokio::test]
+async fn requests_sent_at_once_are_all_answered_in_order() {
+    let running = start(8);
+    let mut bytes = b"GET /api/v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
+    bytes.extend_from_slice(b"\r\nHEAD /api/v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    bytes.extend(get("/nowhere"));
+    let answer = exchange(running.address, &bytes).await;
+    let heads: Vec<u16> = answer
+        .match_indices("HTTP/1.1 ")
+        .map(|(at, _)| status(&answer[at..]))
+        .collect();
+    assert_eq!(heads, [200, 200, 404]);
+    assert_eq!(
+        answer.matches("daemon").count(),
+        1,
+        "HEAD has no body: {answer}"
+    );
+}
+
+#[tokio::test]
+async fn every_error_has_code_message_and_hint() {
+    let running = start(8);
+    for (bytes, expected) in [
+        (get("/nowhere"), 404),
+        (get("/api/v1/status/../../etc/passwd"), 404),
+        (get("//api/v1/status"), 404),
+        (get("/api/v1/status%00"), 404),
+        (
+            b"POST /api/v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+                .to_vec(),
+            405,
+        ),
+        (b"nonsense\r\n\r\n".to_vec(), 400),
+    ] {
+        let answer = exchange(running.address, &bytes).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+        for member in ["code", "message", "hint"] {
+            assert!(body(&answer)["error"][member].is_string(), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn hostile_requests_are_refused_and_the_next_client_is_served() {
+    let running = start(8);
+    let head = |headers: &str| {
+        format!("POST /api/v1/status HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n\r\n")
+    };
+    let long = "a".repeat(100_000);
+    for (text, expected) in [
+        (head("Content-Length: 1000000000000000"), 413),
+        (head("Content-Length: 18446744073709551616"), 413),
+        (head("Content-Length: 5\r\nContent-Length: 6"), 400),
+        (head("Content-Length: 5\r\nTransfer-Encoding: chunked"), 411),
+        (head(&format!("X: {long}")), 431),
+        (
+            format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            431,
+        ),
+        ("\u{0}\u{1}\u{2}\r\n\r\n".into(), 400),
+        (head("Expect: 100-continue\r\nContent-Length: 3"), 417),
+        (
+            "GET http://x/api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n".into(),
+            400,
+        ),
+    ] {
+        let answer = exchange(running.address, text.as_bytes()).await;
+        assert_eq!(status(&answer), expected, "{}", &text[..text.len().min(80)]);
+        let next = exchange(running.address, &get("/api/v1/version")).await;
+        assert_eq!(status(&next), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_not_this_machines_is_refused() {
+    let running = start(8);
+    for (host, expected) in [
+        ("attacker.example", 403),
+        ("attacker.example:8080", 403),
+        ("127.0.0.1.attacker.example", 403),
+        ("localhost:8080", 200),
+        ("127.0.0.1", 200),
+        ("[::1]:8080", 200),
+        ("LOCALHOST", 200),
+    ] {
+        let text =
+            format!("GET /api/v1/version HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        assert_eq!(
+            status(&exchange(running.address, text.as_bytes()).await),
+            expected,
+            "{host}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_strange_page_cannot_make_a_browser_write() {
+    let running = start(8);
+    for (origin, expected) in [
+        ("http://attacker.example", 403),
+        ("null", 403),
+        ("http://localhost:81", 403),
+        ("http://localhost", 405),
+    ] {
+        let text = format!(
+            "POST /api/v1/status HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\nConnection: close\r\n\r\n"
+        );
+        assert_eq!(
+            status(&exchange(running.address, text.as_bytes()).await),
+            expected,
+            "{origin}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn silent_clients_fill_their_places_and_no_more() {
+    let running = start(4);
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        // An answer proves that the place is taken before the next client comes.
+        stream
+            .write_all(b"GET /api/v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .await
+            .unwrap();
+        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
+        silent.push(stream);
+    }
+    let refused = exchange(running.address, &get("/api/v1/version")).await;
+    assert_eq!(status(&refused), 503, "{refused}");
+    let directory = running.directory.path().to_owned();
+    let local = tokio::task::spawn_blocking(move || local::get(&directory, "/api/v1/version"));
+    assert!(
+        local.await.unwrap().is_ok(),
+        "local tools have places of their own"
+    );
+    drop(silent);
+    loop {
+        if status(&exchange(running.address, &get("/api/v1/version")).await) == 200 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn two_hundred_unfinished_requests_hold_nobody_up() {
+    let running = start(256);
+    let mut slow = Vec::new();
+    for _ in 0..200 {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        stream
+            .write_all(b"GET /api/v1/status HTTP/1.1\r\nHo")
+            .await
+            .unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(
+        status(&exchange(running.address, &get("/api/v1/version")).await),
+        200
+    );
+    for stream in &mut slow {
+        stream
+            .write_all(b"st: localhost\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+    }
+    for mut stream in slow {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(status(&answer), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_running_machine_keeps_its_socket_and_a_killed_ones_is_replaced() {
+    let running = start(8);
+    let directory = running.directory.path();
+    let (second, _pools) = source();
+    match Api::open(&settings(directory, 8), second.clone()) {
+        Err(ApiError::InUse { path }) => assert_eq!(path, directory.join(LOCAL_SOCKET)),
+        other => panic!("{:?}", other.map(|api| api.address())),
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for name in [LOCAL_SOCKET, INNER_SOCKET] {
+        drop(std::os::unix::net::UnixListener::bind(directory.path().join(name)).unwrap());
+    }
+    let api = Api::open(&settings(directory.path(), 8), second).unwrap();
+    let mode = |name: &str| {
+        fs::metadata(directory.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!((mode(LOCAL_SOCKET), mode(INNER_SOCKET)), (0o660, 0o600));
+    drop(api);
+    assert!(!directory.path().join(LOCAL_SOCKET).exists());
+}
+
+#[tokio::test]
+async fn a_stopped_endpoint_answers_nobody() {
+    let running = start(8);
+    running.task.abort();
+    let _ = running.task.await;
+    assert!(TcpStream::connect(running.address).await.is_err());
+    let error = local::get(running.directory.path(), "/api/v1/status").unwrap_err();
+    assert!(
+        matches!(error, local::LocalError::NotRunning { .. }),
+        "{error}"
+    );
+}
