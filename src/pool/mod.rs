@@ -4,9 +4,18 @@
 //! [`manager`] stands above all sources: it publishes the job of the one that the strategy chose, and takes each share
 //! back to the session that made its job, never to another.
 
+pub mod backoff;
+pub mod connection;
+pub mod line;
 pub mod manager;
+pub mod message;
+pub mod notify;
+pub mod redirect;
 pub mod reject;
+pub mod request;
+pub mod session;
 pub mod settings;
 pub mod source;
 pub mod status;
+pub mod stratum;
 pub mod url;

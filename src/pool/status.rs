@@ -1,8 +1,12 @@
 //! What is known of the pools, for telemetry: numbers, or nothing where a number is unknown.
 
 use super::reject::RejectReason;
+use crate::work::Share;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
+
+/// Hashes that a share of difficulty one stands for: 2^256 / (0xffff * 2^208).
+pub const HASHES_PER_DIFFICULTY: f64 = 281_474_976_710_656.0 / 65_535.0;
 
 /// All pools together, as the manager publishes them.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -142,6 +146,14 @@ pub struct ShareCounters {
     pub blocks_accepted: u64,
     /// Text of the last reject, shortened.
     pub last_reject: Option<String>,
+}
+
+impl ShareCounters {
+    /// Counts a share that was found after its session had ended.
+    pub fn is_late(&mut self, share: &Share) {
+        self.session_gone += 1;
+        self.lost_hashes += share.job.share_target.difficulty() * HASHES_PER_DIFFICULTY;
+    }
 }
 
 /// Rejected shares by reason.

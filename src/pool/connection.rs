@@ -1,0 +1,359 @@
+//! From an address to a byte stream: look-up, every address tried, each step with a deadline.
+
+use super::settings::Deadlines;
+use super::url::{Host, PoolUrl, Transport};
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
+
+/// Addresses of one name that are tried; a name with more is answered by more than one try.
+const MOST_ADDRESSES: usize = 8;
+/// Look-ups that may hang in the system's resolver at once.
+const LOOKUPS: usize = 2;
+/// Stack of a look-up thread.
+const LOOKUP_STACK: usize = 512 * 1024;
+/// TCP looks whether the peer lives after this much silence, and so often from then on.
+const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(30), Duration::from_secs(10), 3);
+/// TCP gives up when sent bytes stay unacknowledged for this long.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// A future of its own size.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A connected byte stream.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection to a pool.
+pub struct Connection {
+    /// Its bytes.
+    pub stream: Box<dyn Stream>,
+    /// Who is at the other end, for the owner.
+    pub peer: String,
+}
+
+/// Makes connections: directly, through a proxy, or in memory for tests.
+pub trait Connector: Send + Sync {
+    /// Connects, with a deadline for each step inside.
+    fn connect<'a>(
+        &'a self,
+        url: &'a PoolUrl,
+        deadlines: &'a Deadlines,
+    ) -> Boxed<'a, Result<Connection, ConnectError>>;
+}
+
+/// Why there is no connection.
+#[derive(Debug, Error)]
+pub enum ConnectError {
+    /// The name was not found.
+    #[error("looking up {name}: {error}")]
+    Resolve {
+        /// The name.
+        name: String,
+        /// What the resolver said.
+        error: io::Error,
+    },
+    /// The resolver did not answer.
+    #[error("looking up {name}: no answer within {} s", .within.as_secs())]
+    ResolveTimeout {
+        /// The name.
+        name: String,
+        /// How long was waited.
+        within: Duration,
+    },
+    /// Every address of it failed.
+    #[error("connecting to {address} (the last of {tried} tried): {error}")]
+    Unreachable {
+        /// The last address.
+        address: SocketAddr,
+        /// How many were tried.
+        tried: usize,
+        /// What the last one failed with.
+        error: io::Error,
+    },
+    /// This build has no TLS.
+    #[error("{0} asks for TLS, which this build does not have: use stratum+tcp://")]
+    NoTls(PoolUrl),
+}
+
+/// Looks names up.
+pub trait Resolver: Send + Sync {
+    /// All addresses of a name.
+    fn resolve<'a>(&'a self, name: &'a str, port: u16) -> Boxed<'a, io::Result<Vec<SocketAddr>>>;
+}
+
+/// Opens a stream to one address.
+pub trait Dialer: Send + Sync {
+    /// Opens it.
+    fn dial(&self, address: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>>;
+}
+
+/// Connects without a proxy. Names are looked up anew at every try.
+pub struct DirectConnector<R = SystemResolver, D = TcpDialer> {
+    resolver: R,
+    dialer: D,
+}
+
+impl DirectConnector {
+    /// By the system's resolver, over TCP.
+    pub fn system() -> Self {
+        Self::new(SystemResolver::default(), TcpDialer)
+    }
+}
+
+impl<R: Resolver, D: Dialer> DirectConnector<R, D> {
+    /// By the given resolver and dialer.
+    pub fn new(resolver: R, dialer: D) -> Self {
+        Self { resolver, dialer }
+    }
+
+    async fn addresses(
+        &self,
+        url: &PoolUrl,
+        within: Duration,
+    ) -> Result<Vec<SocketAddr>, ConnectError> {
+        let name = match &url.host {
+            Host::Address(address) => return Ok(vec![SocketAddr::new(*address, url.port)]),
+            Host::Name(name) => name,
+        };
+        match timeout(within, self.resolver.resolve(name, url.port)).await {
+            Ok(Ok(addresses)) if addresses.is_empty() => {
+                let error = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+                Err(ConnectError::Resolve {
+                    name: name.to_string(),
+                    error,
+                })
+            }
+            Ok(Ok(addresses)) => Ok(interleaved(&addresses)),
+            Ok(Err(error)) => Err(ConnectError::Resolve {
+                name: name.to_string(),
+                error,
+            }),
+            Err(_) => Err(ConnectError::ResolveTimeout {
+                name: name.to_string(),
+                within,
+            }),
+        }
+    }
+}
+
+impl<R: Resolver, D: Dialer> Connector for DirectConnector<R, D> {
+    fn connect<'a>(
+        &'a self,
+        url: &'a PoolUrl,
+        deadlines: &'a Deadlines,
+    ) -> Boxed<'a, Result<Connection, ConnectError>> {
+        Box::pin(async move {
+            if url.transport == Transport::Tls {
+                return Err(ConnectError::NoTls(url.clone()));
+            }
+            let addresses = self.addresses(url, deadlines.resolve).await?;
+            let mut failure = ConnectError::ResolveTimeout {
+                name: url.host.to_string(),
+                within: deadlines.resolve,
+            };
+            for (tried, address) in addresses.into_iter().enumerate() {
+                let error = match timeout(deadlines.connect, self.dialer.dial(address)).await {
+                    Ok(Ok(stream)) => {
+                        return Ok(Connection {
+                            stream,
+                            peer: address.to_string(),
+                        });
+                    }
+                    Ok(Err(error)) => error,
+                    Err(_) => io::Error::new(io::ErrorKind::TimedOut, "no answer"),
+                };
+                failure = ConnectError::Unreachable {
+                    address,
+                    tried: tried + 1,
+                    error,
+                };
+            }
+            Err(failure)
+        })
+    }
+}
+
+/// IPv6 and IPv4 in turn, so that one broken family costs one deadline and not all of them.
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let (mut v6, mut v4) = (
+        addresses.iter().filter(|address| address.is_ipv6()),
+        addresses.iter().filter(|address| address.is_ipv4()),
+    );
+    let mut order = Vec::with_capacity(addresses.len().min(MOST_ADDRESSES));
+    loop {
+        let pair = [v6.next(), v4.next()];
+        if pair == [None, None] {
+            break;
+        }
+        for address in pair.into_iter().flatten() {
+            if order.len() < MOST_ADDRESSES && !order.contains(address) {
+                order.push(*address);
+            }
+        }
+    }
+    order
+}
+
+/// The operating system's resolver. It blocks, sometimes for half a minute, so each look-up has a thread; those left behind
+/// by a deadline are bounded in number.
+#[derive(Debug)]
+pub struct SystemResolver {
+    threads: Arc<Semaphore>,
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self {
+            threads: Arc::new(Semaphore::new(LOOKUPS)),
+        }
+    }
+}
+
+impl Resolver for SystemResolver {
+    fn resolve<'a>(&'a self, name: &'a str, port: u16) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
+        Box::pin(async move {
+            let permit = Arc::clone(&self.threads).acquire_owned().await;
+            let permit = permit.map_err(|_| io::Error::other("the resolver is shut down"))?;
+            let (sender, receiver) = oneshot::channel();
+            let name = name.to_owned();
+            std::thread::Builder::new()
+                .name("resolver".into())
+                .stack_size(LOOKUP_STACK)
+                .spawn(move || {
+                    let found = (name.as_str(), port)
+                        .to_socket_addrs()
+                        .map(Iterator::collect);
+                    // Nobody waits any more when the deadline is past.
+                    let _ = sender.send(found);
+                    drop(permit);
+                })?;
+            receiver
+                .await
+                .map_err(|_| io::Error::other("the look-up thread died"))?
+        })
+    }
+}
+
+/// TCP, set up so that shares leave at once and a dead peer is noticed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TcpDialer;
+
+impl Dialer for TcpDialer {
+    fn dial(&self, address: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
+        Box::pin(async move {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            let socket = socket2::SockRef::from(&stream);
+            let (idle, interval, retries) = KEEPALIVE;
+            let keepalive = socket2::TcpKeepalive::new()
+                .with_time(idle)
+                .with_interval(interval);
+            socket.set_tcp_keepalive(&keepalive.with_retries(retries))?;
+            #[cfg(target_os = "linux")]
+            socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+            Ok(Box::new(stream) as Box<dyn Stream>)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    struct Table(Vec<SocketAddr>);
+
+    impl Resolver for Table {
+        fn resolve<'a>(&'a self, _: &'a str, _: u16) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
+            Box::pin(async { Ok(self.0.clone()) })
+        }
+    }
+
+    /// Black holes all but one address.
+    struct Holes {
+        alive: SocketAddr,
+        tried: Mutex<Vec<SocketAddr>>,
+    }
+
+    impl Dialer for &'static Holes {
+        fn dial(&self, address: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
+            self.tried.lock().unwrap().push(address);
+            let holes: &'static Holes = self;
+            Box::pin(async move {
+                if address != holes.alive {
+                    std::future::pending::<()>().await;
+                }
+                Ok(Box::new(tokio::io::duplex(16).0) as Box<dyn Stream>)
+            })
+        }
+    }
+
+    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn families_are_tried_in_turn_and_the_number_is_bounded() {
+        let found = addresses(&[
+            "192.0.2.1:1",
+            "192.0.2.2:1",
+            "192.0.2.2:1",
+            "[2001:db8::1]:1",
+        ]);
+        let order = addresses(&["[2001:db8::1]:1", "192.0.2.1:1", "192.0.2.2:1"]);
+        assert_eq!(interleaved(&found), order);
+        let many: Vec<_> = (0..50)
+            .map(|n| SocketAddr::from(([192, 0, 2, n], 1)))
+            .collect();
+        assert_eq!(interleaved(&many).len(), MOST_ADDRESSES);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_address_is_tried_and_black_holes_cost_one_deadline_each() {
+        let all = addresses(&["192.0.2.1:1", "[2001:db8::1]:1", "192.0.2.3:1"]);
+        let holes: &'static Holes = Box::leak(Box::new(Holes {
+            alive: "192.0.2.3:1".parse().unwrap(),
+            tried: Mutex::default(),
+        }));
+        let connector = DirectConnector::new(Table(all.clone()), holes);
+        let url: PoolUrl = "pool.example.com:1".parse().unwrap();
+        let began = tokio::time::Instant::now();
+        let deadlines = Deadlines::default();
+        let connection = connector.connect(&url, &deadlines).await.ok().unwrap();
+        assert_eq!(connection.peer, "192.0.2.3:1");
+        assert_eq!(began.elapsed(), 2 * deadlines.connect);
+        assert_eq!(holes.tried.lock().unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn the_system_finds_localhost_and_tcp_reaches_it() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let url: PoolUrl = format!("localhost:{port}").parse().unwrap();
+        let deadlines = Deadlines::default();
+        let connector = DirectConnector::system();
+        let connection = connector.connect(&url, &deadlines).await.ok().unwrap();
+        assert_eq!(connection.peer, format!("127.0.0.1:{port}"));
+    }
+
+    #[tokio::test]
+    async fn tls_is_refused_with_words_while_it_is_not_built_in() {
+        let url: PoolUrl = "stratum+tls://pool.example.com:443".parse().unwrap();
+        let deadlines = Deadlines::default();
+        let error = DirectConnector::system()
+            .connect(&url, &deadlines)
+            .await
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("stratum+tcp://"), "{error}");
+    }
+}

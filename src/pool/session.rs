@@ -1,0 +1,719 @@
+//! One connection's Stratum v1 conversation as a state machine: lines and time go in, lines and jobs come out. No I/O.
+//!
+//! ```text
+//! configuring -> subscribing -> authorizing -> running
+//!      '-------------'--------------'------------'-----> ended (why)
+//! ```
+//!
+//! Pools send `set_difficulty` and `notify` before the answers that they belong behind; all of it is taken at any time, and
+//! jobs are given out from `running` on.
+
+pub mod jobs;
+pub mod ledger;
+mod subscription;
+
+use super::message::{ExtranonceError, Message, Reconnect, Reply, hex_mask};
+use super::redirect::redirect;
+use super::reject::PoolError;
+use super::request::{self, USER_AGENT};
+use super::settings::{ROLLABLE_VERSION_BITS, StratumSettings};
+use super::source::Numbers;
+use super::status::{LineCounters, PoolPhase, PoolStatus, ShareCounters};
+use super::url::PoolUrl;
+use crate::work::{Job, SessionId, Share};
+use jobs::JobMaker;
+use ledger::{Distrust, Ledger};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use subscription::Subscription;
+use thiserror::Error;
+use tokio::time::Instant;
+
+/// Lines of noise, one after another, that end a session.
+const NOISE_RUN: u32 = 100;
+/// Connections closed on `mining.configure` before one is tried without it.
+const HANG_UPS_AT_CONFIGURE: u8 = 3;
+/// A connection closed within this time of an optional request was closed because of it.
+const OFFENCE: Duration = Duration::from_secs(10);
+/// How long answers to shares are waited for after the pool has asked for a new connection.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// Fewest version bits that are worth a configure (BIP 310's `min-bit-count`).
+const FEWEST_VERSION_BITS: u32 = 2;
+
+/// What a pool was found not to stand, kept from one connection to the next.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manners {
+    /// Connections that it closed on `mining.configure`, one after another.
+    pub hang_ups_at_configure: u8,
+    /// It dislikes parameters in `mining.subscribe`.
+    pub bare_subscribe: bool,
+    /// It hangs up on `mining.suggest_difficulty` or `mining.extranonce.subscribe`.
+    pub no_optional_requests: bool,
+    /// Its name for our last session, to be resumed.
+    pub resume: Option<String>,
+}
+
+impl Manners {
+    /// Version rolling is worth much, so it is given up only after three hang-ups, for one try; if that fails too, the
+    /// pool was just down.
+    fn sends_configure(&self) -> bool {
+        self.hang_ups_at_configure != HANG_UPS_AT_CONFIGURE
+    }
+}
+
+/// A Stratum v1 session.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    settings: Arc<StratumSettings>,
+    numbers: Arc<Numbers>,
+    manners: Manners,
+    /// The user as a JSON text, quotes included.
+    user: Box<str>,
+    state: State,
+    /// When the present step of the handshake has taken too long.
+    step_deadline: Instant,
+    requests: Vec<(u64, Asked)>,
+    jobs: JobMaker,
+    ledger: Ledger,
+    lines: LineCounters,
+    noise_run: u32,
+    resumable: Option<String>,
+    message: Option<String>,
+    /// The pool has asked for a new connection; this is when we go.
+    farewell: Option<(Instant, EndReason)>,
+    last_line_at: Instant,
+    last_job_at: Option<Instant>,
+    jobs_made: u64,
+    out: Vec<u8>,
+    events: VecDeque<Arc<Job>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum State {
+    Configuring,
+    Subscribing,
+    Authorizing,
+    Running { since: Instant },
+    Ended(EndReason),
+}
+
+/// Requests other than submits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Configure,
+    Subscribe,
+    Authorize,
+    SuggestDifficulty,
+    ExtranonceSubscribe,
+}
+
+/// Why a session is over.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum EndReason {
+    /// The pool refused `mining.subscribe`.
+    #[error("mining.subscribe refused: {0}")]
+    SubscribeRefused(PoolError),
+    /// The answer to `mining.subscribe` has no known shape.
+    #[error("mining.subscribe: {0} is no subscription")]
+    SubscribeShape(String),
+    /// The extranonce cannot be used.
+    #[error("mining.subscribe: {0}")]
+    Extranonce(#[from] ExtranonceError),
+    /// The pool refused user or password.
+    #[error("mining.authorize refused for this user: {0}")]
+    AuthorizeRefused(PoolError),
+    /// A step of the handshake got no answer in time.
+    #[error("no answer to {0} in time")]
+    Unanswered(&'static str),
+    /// No job came after the handshake.
+    #[error("no job after the handshake")]
+    NoFirstJob,
+    /// No further job came.
+    #[error("no new job for too long")]
+    NoNextJob,
+    /// Nothing came at all.
+    #[error("silent for too long")]
+    Silent,
+    /// Submitted shares get no answer.
+    #[error("submitted shares get no answer")]
+    SharesUnanswered,
+    /// Too many shares are rejected.
+    #[error("too many shares rejected, the last one: {0}")]
+    SharesRejected(String),
+    /// The pool does not know our session or worker any more.
+    #[error("the pool does not know this worker any more: {0}")]
+    Forgotten(String),
+    /// Nothing but noise.
+    #[error("{NOISE_RUN} lines in a row that are not Stratum")]
+    Noise,
+    /// The pool sends us elsewhere.
+    #[error("the pool asked for a new connection to {url}")]
+    Reconnect {
+        /// Where to.
+        url: PoolUrl,
+        /// How long to wait first.
+        wait: Duration,
+    },
+}
+
+impl EndReason {
+    /// Whether the pool has refused us, so that coming back soon would change nothing.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::AuthorizeRefused(_) | Self::SharesRejected(_) | Self::Extranonce(_)
+        )
+    }
+}
+
+/// Why a share was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Withheld {
+    /// Another session made its job.
+    #[error("its session is over")]
+    OtherSession,
+    /// Its job is worthless by now.
+    #[error("its job is stale")]
+    Stale,
+}
+
+/// Counters that live longer than a session.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// Shares.
+    pub shares: ShareCounters,
+    /// Lines.
+    pub lines: LineCounters,
+}
+
+impl Session {
+    /// Begins a session on a fresh connection; its first line is at once in [`Self::output`].
+    pub fn new(
+        settings: Arc<StratumSettings>,
+        numbers: Arc<Numbers>,
+        manners: Manners,
+        counters: Counters,
+        now: Instant,
+    ) -> Self {
+        let id = numbers.next_session();
+        let user = serde_json::Value::from(settings.user.as_str())
+            .to_string()
+            .into();
+        let mut session = Self {
+            id,
+            jobs: JobMaker::new(id, Arc::clone(&numbers)),
+            settings,
+            numbers,
+            manners,
+            user,
+            state: State::Configuring,
+            step_deadline: now,
+            requests: Vec::with_capacity(5),
+            ledger: Ledger::new(counters.shares),
+            lines: counters.lines,
+            noise_run: 0,
+            resumable: None,
+            message: None,
+            farewell: None,
+            last_line_at: now,
+            last_job_at: None,
+            jobs_made: 0,
+            out: Vec::with_capacity(1024),
+            events: VecDeque::new(),
+        };
+        if session.asks_for_version_rolling() {
+            session.configure(now);
+        } else {
+            session.subscribe(now);
+        }
+        session
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Bytes for the pool. The caller sends and clears them.
+    pub fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.out
+    }
+
+    /// The next new job to work on.
+    pub fn next_job(&mut self) -> Option<Arc<Job>> {
+        self.events.pop_front()
+    }
+
+    /// Why it is over, if it is.
+    pub fn ended(&self) -> Option<&EndReason> {
+        match &self.state {
+            State::Ended(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// Since when it has been through the handshake, if it is.
+    pub fn running_since(&self) -> Option<Instant> {
+        match self.state {
+            State::Running { since } => Some(since),
+            _ => None,
+        }
+    }
+
+    /// When [`Self::on_timer`] wants to be called next.
+    pub fn next_deadline(&self) -> Instant {
+        let deadlines = &self.settings.deadlines;
+        let step = match self.state {
+            State::Running { since } => match self.last_job_at {
+                Some(at) => at.max(since) + deadlines.next_job,
+                None => since + deadlines.first_job,
+            },
+            _ => self.step_deadline,
+        };
+        let reply = self
+            .ledger
+            .oldest_sent_at()
+            .map(|at| at + deadlines.submit_reply);
+        let silence = self.last_line_at + deadlines.silence;
+        let farewell = self.farewell.as_ref().map(|(at, _)| *at);
+        [Some(step), reply, farewell]
+            .into_iter()
+            .flatten()
+            .fold(silence, Instant::min)
+    }
+
+    /// Takes a line from the pool.
+    pub fn on_line(&mut self, line: &[u8], now: Instant) {
+        if self.ended().is_some() {
+            return;
+        }
+        self.lines.received += 1;
+        match Message::parse(line) {
+            Ok(message) => {
+                self.noise_run = 0;
+                self.last_line_at = now;
+                self.on_message(message, now);
+            }
+            Err(error) if error.is_bad_parameters() => {
+                self.noise_run = 0;
+                self.last_line_at = now;
+                self.lines.bad_parameters += 1;
+                tracing::warn!(pool = %self.settings.url, %error, "line dropped");
+            }
+            Err(error) => {
+                self.lines.malformed += 1;
+                self.noise_run += 1;
+                tracing::debug!(pool = %self.settings.url, %error, "line dropped");
+                if self.noise_run >= NOISE_RUN {
+                    self.end(EndReason::Noise);
+                }
+            }
+        }
+    }
+
+    /// Counts lines that the reader skipped for their length.
+    pub fn on_over_long(&mut self, lines: u64) {
+        self.lines.received += lines;
+        self.lines.over_long += lines;
+    }
+
+    /// Looks whether something is overdue.
+    pub fn on_timer(&mut self, now: Instant) {
+        let deadlines = self.settings.deadlines;
+        match self.state {
+            State::Ended(_) => return,
+            State::Configuring if now >= self.step_deadline => {
+                tracing::info!(pool = %self.settings.url, "no answer to mining.configure: going on without version rolling");
+                self.subscribe(now);
+            }
+            State::Subscribing if now >= self.step_deadline => {
+                return self.end(EndReason::Unanswered("mining.subscribe"));
+            }
+            State::Authorizing if now >= self.step_deadline => {
+                // A pool that sends jobs may never answer; its verdicts on shares will tell.
+                if self.jobs.current().is_none() {
+                    return self.end(EndReason::Unanswered("mining.authorize"));
+                }
+                self.run(now);
+            }
+            State::Running { since } => match self.last_job_at {
+                Some(at) if now >= at.max(since) + deadlines.next_job => {
+                    return self.end(EndReason::NoNextJob);
+                }
+                None if now >= since + deadlines.first_job => {
+                    return self.end(EndReason::NoFirstJob);
+                }
+                _ => {}
+            },
+            _ => {}
+        }
+        if let Some(sent_at) = self.ledger.oldest_sent_at()
+            && now >= sent_at + deadlines.submit_reply
+        {
+            // Not a line since that share went out: the connection is dead, whatever TCP thinks.
+            if self.last_line_at <= sent_at {
+                return self.end(EndReason::SharesUnanswered);
+            }
+            if let Some(limit) = now.checked_sub(deadlines.submit_reply) {
+                self.ledger.expire(limit);
+            }
+            self.judge_pool();
+        }
+        if let Some((_, reason)) = self.farewell.take_if(|(at, _)| now >= *at) {
+            self.end(reason);
+        } else if now >= self.last_line_at + deadlines.silence {
+            self.end(EndReason::Silent);
+        }
+    }
+
+    /// Appends the submit line of a share to the output, if its job still counts.
+    pub fn submit(&mut self, share: &Share, now: Instant) -> Result<(), Withheld> {
+        if share.job.session != self.id || self.running_since().is_none() {
+            return Err(Withheld::OtherSession);
+        }
+        let mask = self.jobs.mask();
+        // A block is worth a reject. The mask may have shrunk since the job was made.
+        let is_live = share.is_block || self.jobs.is_live(share.job.sequence);
+        if !is_live || share.version_bits & !mask.unwrap_or(0) != 0 {
+            self.ledger.withheld(share);
+            return Err(Withheld::Stale);
+        }
+        let version = share.job.version | share.version_bits;
+        let id = self.numbers.next_request();
+        request::submit(
+            &mut self.out,
+            id,
+            &self.user,
+            share,
+            mask.map(|mask| version & mask),
+        );
+        self.ledger.sent(id, share, now);
+        Ok(())
+    }
+
+    /// Counts a share whose session is over, and which is therefore sent nowhere.
+    pub fn share_is_late(&mut self, share: &Share) {
+        self.ledger.is_late(share);
+    }
+
+    /// What the next session should know of the pool, given that this connection is over.
+    pub fn lessons(&self, now: Instant) -> Manners {
+        let mut manners = self.manners.clone();
+        manners.resume.clone_from(&self.resumable);
+        match &self.state {
+            State::Configuring => manners.hang_ups_at_configure += 1,
+            State::Running { since } => {
+                if manners.sends_configure() {
+                    manners.hang_ups_at_configure = 0;
+                }
+                if self.has_asked_options() && now < *since + OFFENCE {
+                    manners.no_optional_requests = true;
+                }
+            }
+            State::Subscribing
+            | State::Ended(EndReason::SubscribeRefused(_) | EndReason::SubscribeShape(_)) => {
+                manners.bare_subscribe = !manners.bare_subscribe;
+                manners.resume = None;
+            }
+            _ => {}
+        }
+        if self.running_since().is_none() && !self.manners.sends_configure() {
+            manners.hang_ups_at_configure = 0;
+        }
+        manners
+    }
+
+    /// Ends it, for its counters. Shares without a verdict count as unanswered.
+    pub fn close(self) -> Counters {
+        Counters {
+            shares: self.ledger.close(),
+            lines: self.lines,
+        }
+    }
+
+    /// Writes what it knows into the pool's status.
+    pub fn describe(&self, status: &mut PoolStatus) {
+        let job = self.jobs.current();
+        let running = self.running_since();
+        status.phase = match (&self.state, job) {
+            (State::Running { .. }, Some(_)) => PoolPhase::Ready,
+            (State::Running { .. }, None) => PoolPhase::WaitingForJob,
+            _ => PoolPhase::Handshake,
+        };
+        status.session = Some(self.id.0);
+        status.ready_since = running.filter(|_| job.is_some());
+        status.difficulty = job.map(|job| job.share_target.difficulty());
+        status.job_id = job.map(|job| job.id.0.to_string());
+        status.version_mask = running.map(|_| self.jobs.mask().unwrap_or(0));
+        status.extranonce2_size = self.jobs.extranonce().map(|nonce| nonce.extranonce2_size);
+        status.last_job_at = self.last_job_at.or(status.last_job_at);
+        status.last_accepted_at = self.ledger.last_accepted_at().or(status.last_accepted_at);
+        let reply = self
+            .ledger
+            .last_reply()
+            .map(|reply| reply.as_secs_f64() * 1000.0);
+        status.reply_ms = reply.or(status.reply_ms);
+        if let Some(message) = &self.message {
+            status.message = Some(message.clone());
+        }
+        status.shares.clone_from(self.ledger.counters());
+        status.lines.clone_from(&self.lines);
+    }
+
+    fn on_message(&mut self, message: Message, now: Instant) {
+        match message {
+            Message::Notify(template) => {
+                self.last_job_at = Some(now);
+                let job = self.jobs.notify(template, now);
+                self.give_out(job);
+            }
+            Message::SetDifficulty(difficulty) => {
+                let job = self.jobs.set_difficulty(difficulty, now);
+                self.give_out(job);
+            }
+            Message::SetTarget(target) => {
+                let job = self.jobs.set_target(target, now);
+                self.give_out(job);
+            }
+            Message::SetExtranonce(extranonce) => self.jobs.set_extranonce(extranonce),
+            Message::SetVersionMask(mask) => self.set_mask(mask, now),
+            Message::ShowMessage(text) => {
+                tracing::info!(pool = %self.settings.url, "the pool says: {text}");
+                self.message = Some(text);
+            }
+            Message::GetVersion(id) => request::answer(&mut self.out, &id, USER_AGENT),
+            Message::Ping(id) => request::answer(&mut self.out, &id, "pong"),
+            Message::Reconnect(reconnect) => self.on_reconnect(&reconnect, now),
+            Message::UnknownMethod(method) => {
+                self.lines.unknown += 1;
+                tracing::debug!(pool = %self.settings.url, method, "unknown method ignored");
+            }
+            Message::Reply(reply) => self.on_reply(reply, now),
+        }
+    }
+
+    fn on_reply(&mut self, reply: Reply, now: Instant) {
+        if let Some(at) = self.requests.iter().position(|(id, _)| *id == reply.id) {
+            match self.requests.swap_remove(at).1 {
+                Asked::Configure => self.on_configured(&reply, now),
+                Asked::Subscribe => self.on_subscribed(reply, now),
+                Asked::Authorize => self.on_authorized(reply, now),
+                // Optional: nothing hangs on the answer.
+                Asked::SuggestDifficulty | Asked::ExtranonceSubscribe => {}
+            }
+            return;
+        }
+        let refusal = match (reply.error, &reply.result) {
+            (Some(error), _) => Some(error),
+            // A bare null or false is a reject without a reason.
+            (None, Value::Null | Value::Bool(false)) => Some(PoolError::from_text("")),
+            (None, _) => None,
+        };
+        if !self.ledger.verdict(reply.id, refusal.as_ref(), now) {
+            self.lines.unknown += 1;
+            return;
+        }
+        if let Some(error) = refusal {
+            tracing::warn!(pool = %self.settings.url, %error, "share rejected");
+        }
+        self.judge_pool();
+        if self.ledger.oldest_sent_at().is_none()
+            && let Some((_, reason)) = self.farewell.take()
+        {
+            self.end(reason);
+        }
+    }
+
+    fn on_reconnect(&mut self, reconnect: &Reconnect, now: Instant) {
+        let Some(url) = redirect(&self.settings.url, reconnect) else {
+            self.lines.bad_parameters += 1;
+            tracing::warn!(
+                pool = %self.settings.url, ?reconnect,
+                "client.reconnect to another domain refused"
+            );
+            return;
+        };
+        let end = EndReason::Reconnect {
+            url,
+            wait: reconnect.wait,
+        };
+        if self.ledger.oldest_sent_at().is_none() {
+            self.end(end);
+        } else {
+            self.farewell.get_or_insert((now + FAREWELL, end));
+        }
+    }
+
+    fn on_configured(&mut self, reply: &Reply, now: Instant) {
+        let rolling = reply.result.get("version-rolling");
+        let mask = reply.result.get("version-rolling.mask").and_then(hex_mask);
+        if let (None, Some(Value::Bool(true)), Some(mask)) = (&reply.error, rolling, mask) {
+            self.set_mask(mask, now);
+        } else {
+            tracing::info!(pool = %self.settings.url, "the pool offers no version rolling");
+        }
+        if self.state == State::Configuring {
+            self.subscribe(now);
+        }
+    }
+
+    fn on_subscribed(&mut self, reply: Reply, now: Instant) {
+        if let Some(error) = reply.error {
+            return self.end(EndReason::SubscribeRefused(error));
+        }
+        match Subscription::from_json(&reply.result) {
+            Ok(Some(Subscription {
+                session,
+                extranonce,
+            })) => {
+                self.resumable = session;
+                let job = self.jobs.subscribed(extranonce, now);
+                self.give_out(job);
+                self.authorize(now);
+            }
+            Ok(None) => self.end(EndReason::SubscribeShape(super::message::shown(
+                &reply.result,
+            ))),
+            Err(error) => self.end(EndReason::Extranonce(error)),
+        }
+    }
+
+    fn on_authorized(&mut self, reply: Reply, now: Instant) {
+        match (reply.error, &reply.result) {
+            (Some(error), _) => self.end(EndReason::AuthorizeRefused(error)),
+            (None, Value::Bool(false)) => {
+                self.end(EndReason::AuthorizeRefused(PoolError::from_text("")));
+            }
+            // Null and null is said by pools that judge shares alone.
+            (None, _) if self.state == State::Authorizing => self.run(now),
+            (None, _) => {}
+        }
+    }
+
+    fn configure(&mut self, now: Instant) {
+        let mut extensions = vec!["version-rolling"];
+        if self.settings.extranonce_subscribe {
+            extensions.push("subscribe-extranonce");
+        }
+        let options = json!({
+            "version-rolling.mask": format!("{ROLLABLE_VERSION_BITS:08x}"),
+            "version-rolling.min-bit-count": FEWEST_VERSION_BITS,
+        });
+        self.ask(
+            Asked::Configure,
+            "mining.configure",
+            &json!([extensions, options]),
+        );
+        self.step_deadline = now + self.settings.deadlines.configure;
+    }
+
+    fn subscribe(&mut self, now: Instant) {
+        let params = match (&self.manners.resume, self.manners.bare_subscribe) {
+            (_, true) => json!([]),
+            (None, false) => json!([USER_AGENT]),
+            (Some(session), false) => json!([USER_AGENT, session]),
+        };
+        self.ask(Asked::Subscribe, "mining.subscribe", &params);
+        self.state = State::Subscribing;
+        self.step_deadline = now + self.settings.deadlines.subscribe;
+    }
+
+    fn authorize(&mut self, now: Instant) {
+        let params = json!([self.settings.user, self.settings.password]);
+        self.ask(Asked::Authorize, "mining.authorize", &params);
+        self.state = State::Authorizing;
+        self.step_deadline = now + self.settings.deadlines.authorize;
+    }
+
+    fn run(&mut self, now: Instant) {
+        self.state = State::Running { since: now };
+        let job = self.jobs.current().cloned();
+        self.give_out(job);
+        if self.manners.no_optional_requests {
+            return;
+        }
+        if let Some(difficulty) = self.settings.suggest_difficulty {
+            let params = json!([whole_or_float(difficulty.value())]);
+            self.ask(
+                Asked::SuggestDifficulty,
+                "mining.suggest_difficulty",
+                &params,
+            );
+        }
+        if self.settings.extranonce_subscribe {
+            self.ask(
+                Asked::ExtranonceSubscribe,
+                "mining.extranonce.subscribe",
+                &json!([]),
+            );
+        }
+    }
+
+    fn ask(&mut self, asked: Asked, method: &str, params: &Value) {
+        let id = self.numbers.next_request();
+        request::request(&mut self.out, id, method, params);
+        self.requests.push((id, asked));
+    }
+
+    fn has_asked_options(&self) -> bool {
+        let is_option =
+            |asked: &Asked| matches!(asked, Asked::SuggestDifficulty | Asked::ExtranonceSubscribe);
+        self.requests.iter().any(|(_, asked)| is_option(asked))
+    }
+
+    fn set_mask(&mut self, mask: u32, now: Instant) {
+        if !self.asks_for_version_rolling() {
+            return;
+        }
+        let job = self.jobs.set_mask(mask & ROLLABLE_VERSION_BITS, now);
+        self.give_out(job);
+    }
+
+    fn asks_for_version_rolling(&self) -> bool {
+        self.settings.version_rolling && self.manners.sends_configure()
+    }
+
+    fn give_out(&mut self, job: Option<Arc<Job>>) {
+        let Some(job) = job.filter(|_| self.running_since().is_some()) else {
+            return;
+        };
+        self.jobs_made += 1;
+        // The newest job is the only one worth having, but it must say that the others are not.
+        match self.events.pop_front() {
+            Some(unseen) if unseen.clean && !job.clean => {
+                let clean = Job {
+                    clean: true,
+                    ..(*job).clone()
+                };
+                self.events.push_back(Arc::new(clean));
+            }
+            _ => self.events.push_back(job),
+        }
+    }
+
+    fn judge_pool(&mut self) {
+        match self.ledger.distrust() {
+            None => {}
+            Some(Distrust::NoAnswers) => self.end(EndReason::SharesUnanswered),
+            Some(Distrust::Rejects(last)) => self.end(EndReason::SharesRejected(last)),
+            Some(Distrust::Forgotten(last)) => self.end(EndReason::Forgotten(last)),
+        }
+    }
+
+    fn end(&mut self, reason: EndReason) {
+        self.events.clear();
+        self.state = State::Ended(reason);
+    }
+}
+
+/// Miningcore refuses `1000.0` where it takes `1000`.
+fn whole_or_float(value: f64) -> Value {
+    if value.fract() == 0.0 && value < 9e15 {
+        json!(value as u64)
+    } else {
+        json!(value)
+    }
+}
