@@ -1,12 +1,10 @@
 //! A GPIO line in memory.
 
-use embedded_hal::digital::{ErrorType, InputPin, OutputPin};
-use std::{
-    convert::Infallible,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+use crate::gpio::GpioError;
+use embedded_hal::digital::{ErrorType, InputPin, OutputPin, StatefulOutputPin};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
 
 /// One line; every clone is the same line, so one end is given to the host and one kept by the machine.
@@ -35,27 +33,37 @@ impl GpioLine {
 }
 
 impl ErrorType for GpioLine {
-    type Error = Infallible;
+    type Error = GpioError;
 }
 
 impl OutputPin for GpioLine {
-    fn set_low(&mut self) -> Result<(), Infallible> {
+    fn set_low(&mut self) -> Result<(), GpioError> {
         self.set(false);
         Ok(())
     }
 
-    fn set_high(&mut self) -> Result<(), Infallible> {
+    fn set_high(&mut self) -> Result<(), GpioError> {
         self.set(true);
         Ok(())
     }
 }
 
-impl InputPin for GpioLine {
-    fn is_high(&mut self) -> Result<bool, Infallible> {
+impl StatefulOutputPin for GpioLine {
+    fn is_set_high(&mut self) -> Result<bool, GpioError> {
         Ok(self.level())
     }
 
-    fn is_low(&mut self) -> Result<bool, Infallible> {
+    fn is_set_low(&mut self) -> Result<bool, GpioError> {
+        Ok(!self.level())
+    }
+}
+
+impl InputPin for GpioLine {
+    fn is_high(&mut self) -> Result<bool, GpioError> {
+        Ok(self.level())
+    }
+
+    fn is_low(&mut self) -> Result<bool, GpioError> {
         Ok(!self.level())
     }
 }

@@ -1,8 +1,9 @@
 //! In-memory ends of the lines that an emulated machine is wired to.
 //!
 //! Each kind of line has a host end, which implements the same trait as the real device, and a device end, which the
-//! emulated machine drives. Nothing here knows what hangs on a line.
+//! emulated machine drives. Nothing here knows what hangs on a line. [`Wiring`] gives the host ends by name.
 
+mod devices;
 mod gpio;
 mod i2c;
 mod pwm;
@@ -10,11 +11,12 @@ mod spi;
 mod uart;
 mod watchdog;
 
+pub use devices::Wiring;
 pub use gpio::GpioLine;
 pub use i2c::{BusError, BusFault, I2cBus, I2cDevice};
-pub use pwm::{PwmLine, TachLine};
+pub use pwm::{PulseTach, PwmLine, TachLine};
 pub use spi::{SpiLine, SpiModel};
-pub use uart::{DeviceUart, HostUart, uart_pair};
+pub use uart::{DeviceUart, HostUart, UartSocket, uart_line, uart_pair};
 pub use watchdog::WatchdogCell;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

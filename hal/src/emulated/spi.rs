@@ -1,11 +1,9 @@
 //! An SPI device in memory.
 
 use super::locked;
+use crate::spi::SpiError;
 use embedded_hal::spi::{ErrorType, Operation, SpiDevice};
-use std::{
-    convert::Infallible,
-    sync::{Arc, Mutex},
-};
+use std::sync::{Arc, Mutex};
 
 /// A part behind a chip select, as seen from its pins.
 pub trait SpiModel: Send {
@@ -38,11 +36,11 @@ impl core::fmt::Debug for SpiLine {
 }
 
 impl ErrorType for SpiLine {
-    type Error = Infallible;
+    type Error = SpiError;
 }
 
 impl SpiDevice for SpiLine {
-    fn transaction(&mut self, operations: &mut [Operation<'_, u8>]) -> Result<(), Infallible> {
+    fn transaction(&mut self, operations: &mut [Operation<'_, u8>]) -> Result<(), SpiError> {
         let mut model = locked(&self.model);
         model.select();
         for operation in operations {

@@ -17,10 +17,16 @@ use tokio::{
     sync::Notify,
 };
 
-/// Makes the two ends of a serial line; each direction holds at most `capacity` bytes.
+/// Makes a serial line; each direction holds at most `capacity` bytes.
 ///
 /// Bytes cross at once: what a byte takes on the wire is the device's to model, since it alone knows both speeds.
-pub fn uart_pair(name: impl Into<String>, capacity: usize) -> (HostUart, DeviceUart) {
+///
+/// `host_acted` is told of each act of the host; several lines may share it.
+pub fn uart_line(
+    name: impl Into<String>,
+    capacity: usize,
+    host_acted: Arc<Notify>,
+) -> (UartSocket, DeviceUart) {
     let line = Arc::new(Line {
         state: Mutex::new(State {
             to_device: VecDeque::with_capacity(capacity),
@@ -28,20 +34,58 @@ pub fn uart_pair(name: impl Into<String>, capacity: usize) -> (HostUart, DeviceU
             capacity,
             baud: Baud::RESET,
             on_the_wire: 0,
-            host_open: true,
+            host_open: false,
             device_open: true,
             reader: None,
             writer: None,
         }),
-        host_acted: Notify::new(),
+        host_acted,
     });
     (
-        HostUart {
+        UartSocket {
             name: name.into(),
             line: Arc::clone(&line),
         },
         DeviceUart { line },
     )
+}
+
+/// Makes a serial line whose host end is open.
+pub fn uart_pair(name: impl Into<String>, capacity: usize) -> (HostUart, DeviceUart) {
+    let (socket, device) = uart_line(name, capacity, Arc::default());
+    locked(&socket.line.state).host_open = true;
+    let UartSocket { name, line } = socket;
+    (HostUart { name, line }, device)
+}
+
+/// Where the host's end is opened, by one holder at a time, as a device file with its lock.
+#[derive(Clone, Debug)]
+pub struct UartSocket {
+    name: String,
+    line: Arc<Line>,
+}
+
+impl UartSocket {
+    /// Opens the host's end at [`Baud::RESET`]; what had been received before is gone.
+    ///
+    /// # Errors
+    /// [`UartError::Locked`] while another holder has it.
+    pub fn open(&self) -> Result<HostUart, UartError> {
+        let mut state = locked(&self.line.state);
+        if state.host_open {
+            return Err(UartError::Locked {
+                path: self.name.clone(),
+                lock: "the emulated machine".into(),
+            });
+        }
+        state.host_open = true;
+        state.baud = Baud::RESET;
+        state.to_host.clear();
+        Ok(HostUart {
+            name: self.name.clone(),
+            line: Arc::clone(&self.line),
+        })
+    }
 }
 
 /// The end that the daemon holds.
@@ -60,7 +104,7 @@ pub struct DeviceUart {
 #[derive(Debug)]
 struct Line {
     state: Mutex<State>,
-    host_acted: Notify,
+    host_acted: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -232,6 +276,17 @@ fn wake(waker: &mut Option<Waker>) {
 mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    #[test]
+    fn one_holder_at_a_time() {
+        let (socket, device) = uart_line("chain0", 4, Arc::default());
+        let first = socket.open().unwrap();
+        device.try_write(&[1]);
+        assert!(matches!(socket.open(), Err(UartError::Locked { .. })));
+        drop(first);
+        let second = socket.open().unwrap();
+        assert!(locked(&second.line.state).to_host.is_empty());
+    }
 
     #[tokio::test]
     async fn bytes_cross_in_both_directions() {

@@ -1,6 +1,7 @@
 //! A hardware watchdog in memory.
 
 use super::locked;
+use crate::watchdog::{Watchdog, WatchdogError};
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
@@ -53,6 +54,43 @@ impl WatchdogCell {
     /// Whether the host stopped it on purpose.
     pub fn stopped_by_host(&self) -> bool {
         locked(&self.state).stopped_by_host
+    }
+}
+
+/// The host's handle on a running watchdog.
+#[derive(Debug)]
+pub struct RunningWatchdog {
+    cell: WatchdogCell,
+    timeout: Duration,
+}
+
+impl RunningWatchdog {
+    /// Starts the watchdog, as opening its device does.
+    pub fn start(cell: WatchdogCell, timeout: Duration) -> Self {
+        cell.arm(timeout);
+        Self { cell, timeout }
+    }
+}
+
+impl Watchdog for RunningWatchdog {
+    fn feed(&mut self) -> Result<(), WatchdogError> {
+        self.cell.feed();
+        Ok(())
+    }
+
+    fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    fn set_timeout(&mut self, timeout: Duration) -> Result<Duration, WatchdogError> {
+        self.timeout = timeout;
+        self.cell.arm(timeout);
+        Ok(timeout)
+    }
+
+    fn disarm(self: Box<Self>) -> Result<(), WatchdogError> {
+        self.cell.disarm();
+        Ok(())
     }
 }
 
