@@ -24,14 +24,15 @@ fn settings(directory: &Path, maximum_connections: u16) -> ApiSection {
 
 fn source() -> (SnapshotSource, watch::Sender<PoolsStatus>) {
     let (sender, pools) = watch::channel(PoolsStatus::default());
-    (
-        SnapshotSource::new(Inputs {
-            board: "l7".into(),
-            emulated: true,
-            pools,
-        }),
-        sender,
-    )
+    let (_, keeper) = watch::channel(None);
+    let inputs = Inputs {
+        board: "l7".into(),
+        emulated: true,
+        pools,
+        chains: Vec::new(),
+        keeper,
+    };
+    (SnapshotSource::new(inputs), sender)
 }
 
 fn start(maximum_connections: u16) -> Running {

@@ -124,6 +124,8 @@ pub enum CoolingMode {
     Automatic,
     /// The owner, with `duty`.
     Fixed,
+    /// Nobody: the machine stands in a cooling liquid and has no fans.
+    Immersion,
 }
 
 /// How the machine is looked at.

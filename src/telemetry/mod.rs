@@ -3,13 +3,17 @@
 //! Rooms publish their status in `watch` channels; a [`SnapshotSource`] reads those when it is asked, so nobody waits
 //! for an observer and nothing is copied while nobody looks.
 
+mod from_chains;
+mod from_keeper;
 mod from_pools;
 pub mod hash_rate;
 mod measured;
 mod process;
 mod snapshot;
 mod source;
+mod state;
 
+pub use from_chains::ChainInput;
 pub use hash_rate::{HashRateMeter, WindowRate};
 pub use measured::{Measured, Unknown};
 pub use process::{Process, ProcessReader};

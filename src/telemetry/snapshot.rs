@@ -6,6 +6,7 @@
 use super::hash_rate::WindowRate;
 use super::measured::Measured;
 use super::process::Process;
+use crate::chain::status::{ChainCounters, ChainPhase, ChipCounters};
 use cgminer_hal::units::{
     Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Quantity, Rpm, Watts,
 };
@@ -85,6 +86,8 @@ pub enum MachineState {
     Mining,
     /// Everything is well, but there is no work.
     WaitingForWork,
+    /// There is work and power, but no chain that hashes.
+    NoChains,
     /// The keeper holds the power back.
     Held,
     /// It stays off until an operator clears it.
@@ -111,6 +114,8 @@ pub struct Keeper {
     pub state: Option<String>,
     /// For how long.
     pub state_s: Option<f64>,
+    /// Seconds since it last reported.
+    pub heard_s: Option<f64>,
     /// Why, in words.
     pub reason: String,
     /// Hottest tier over all chains.
@@ -160,8 +165,8 @@ pub struct Latched {
 pub struct HashRateReport {
     /// Over each window, shortest first; empty before the first work.
     pub windows: Vec<WindowRate>,
-    /// What the chips found should do at their frequency.
-    pub nominal: Measured<HashRate>,
+    /// What the chips should do at their frequency, in H/s; null while all are in reset.
+    pub nominal: Option<HashRate>,
 }
 
 /// Shares since the start.
@@ -237,8 +242,8 @@ pub struct Chain {
     /// From 0.
     pub index: u8,
     /// How far it has come.
-    pub phase: String,
-    /// Why it stands there, when something went wrong.
+    pub phase: ChainPhase,
+    /// Why it stands there, when it does not hash.
     pub reason: Option<String>,
     /// Chip model.
     pub model: String,
@@ -246,39 +251,27 @@ pub struct Chain {
     pub chips_expected: u16,
     /// Chips that answered; null before they were asked.
     pub chips_found: Option<u16>,
-    /// Frequency set; null before.
+    /// Frequency asked for, in MHz.
+    pub frequency_target: Megahertz,
+    /// Frequency last written to the chips, in MHz; null while they are in reset.
     pub frequency: Option<Megahertz>,
-    /// Speed of the serial line.
-    pub baud: Option<Baud>,
+    /// Speed of the serial line in bits per second.
+    pub baud: Baud,
     /// Hashrate that its nonces prove, over each window; empty before the first work.
     pub hash_rate: Vec<WindowRate>,
-    /// What the chips found should do.
-    pub nominal: Measured<HashRate>,
-    /// Chip temperature that the keeper acts on.
-    pub temperature: Measured<Celsius>,
-    /// Nonces and frames since the start.
+    /// What the chips should do at their frequency, in H/s; null while they are in reset.
+    pub nominal: Option<HashRate>,
+    /// Chip temperature that the keeper acts on, in degrees Celsius.
+    pub temperature: Option<Celsius>,
+    /// Whether a measurement, not a model of a lost sensor, stands behind it.
+    pub temperature_measured: Option<bool>,
+    /// Whether a hash board is plugged in; null when nobody can tell.
+    pub present: Option<bool>,
+    /// Counts since the start.
     pub counters: ChainCounters,
-    /// Each chip.
+    /// Each chip. Left out of the JSON, where chips have a path of their own.
+    #[serde(skip)]
     pub chips: Vec<Chip>,
-}
-
-/// Nonces and frames of a chain since the start.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct ChainCounters {
-    /// Valid nonces.
-    pub nonces: u64,
-    /// Of them, shares handed to the pool.
-    pub shares: u64,
-    /// Nonces whose hash does not meet the chip's own target: computing errors.
-    pub mismatches: u64,
-    /// Sent twice.
-    pub duplicates: u64,
-    /// For work that was no longer wanted.
-    pub stale: u64,
-    /// Damaged frames.
-    pub damaged_frames: u64,
-    /// Bring-ups after the first.
-    pub restarts: u64,
 }
 
 /// One chip.
@@ -288,10 +281,9 @@ pub struct Chip {
     pub index: u16,
     /// Voltage domain, from 0; null when the board file names none.
     pub domain: Option<u16>,
-    /// Valid nonces.
-    pub nonces: u64,
-    /// Computing errors.
-    pub mismatches: u64,
+    /// Counts since the start.
+    #[serde(flatten)]
+    pub counters: ChipCounters,
 }
 
 /// One fan.
@@ -299,7 +291,7 @@ pub struct Chip {
 pub struct Fan {
     /// Name in the board file.
     pub name: String,
-    /// What it was told.
+    /// What it was told, in per cent.
     pub duty: Option<DutyPercent>,
     /// What it does.
     pub speed: Measured<Rpm>,
@@ -316,8 +308,10 @@ pub struct Temperature {
     pub chain: Option<u8>,
     /// What it says.
     pub reading: Measured<Celsius>,
-    /// Chip temperature that the keeper acts on because of it.
+    /// Chip temperature that the keeper acts on because of it, in degrees Celsius.
     pub acted_on: Option<Celsius>,
+    /// Why its latest reading is not believed.
+    pub fault: Option<String>,
 }
 
 /// The supply.
@@ -327,7 +321,7 @@ pub struct Supply {
     pub part: String,
     /// Whether the keeper wants the rail on.
     pub wanted_on: bool,
-    /// Setting wanted.
+    /// Setting wanted, in mV.
     pub wanted: Millivolts,
     /// Voltage of the rail.
     pub voltage: Measured<Millivolts>,

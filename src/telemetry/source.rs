@@ -1,21 +1,30 @@
 //! Builds the Snapshot from what the rooms publish.
 
-use super::from_pools;
-use super::hash_rate::{HashRateMeter, WindowRate};
+use super::from_chains::{self, ChainInput};
+use super::hash_rate::{HashRateMeter, WINDOWS, WindowRate};
 use super::measured::Measured;
 use super::process::ProcessReader;
-use super::snapshot::{HashRateReport, Keeper, Machine, MachineState, SCHEMA, Snapshot, Versions};
+use super::snapshot::{
+    HashRateReport, JoulesPerTerahash, Machine, SCHEMA, Snapshot, Supply, Versions,
+};
+use super::{from_keeper, from_pools, state};
+use crate::chain::status::ChainStatus;
+use crate::keeper::KeeperStatus;
 use crate::pool::status::PoolsStatus;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Version of the HTTP interface, as in its paths.
 pub const API_VERSION: &str = "v1";
 /// 2024-01-01: a clock before it was never set.
 const EARLIEST_CLOCK: f64 = 1_704_067_200.0;
+/// How often the counters of the chains are looked at. Pools are looked at whenever they change.
+const LOOK: Duration = Duration::from_millis(500);
+/// Window whose rate is set against the power.
+const EFFICIENCY_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// What the Snapshot is built from.
 pub struct Inputs {
@@ -25,6 +34,10 @@ pub struct Inputs {
     pub emulated: bool,
     /// What the pool manager publishes.
     pub pools: watch::Receiver<PoolsStatus>,
+    /// What the chain tasks publish, in the order of their index.
+    pub chains: Vec<ChainInput>,
+    /// The keeper's latest status; `None` until the first.
+    pub keeper: watch::Receiver<Option<KeeperStatus>>,
 }
 
 /// Gives Snapshots. A clone sees the same machine.
@@ -45,6 +58,15 @@ struct Shared {
 #[derive(Default)]
 struct Recorded {
     accepted: Option<HashRateMeter>,
+    credited: (f64, u64),
+    chains: Vec<RecordedChain>,
+    /// Number of the keeper's latest status, and when it was first seen.
+    keeper: Option<(u64, Instant)>,
+}
+
+#[derive(Default)]
+struct RecordedChain {
+    meter: Option<HashRateMeter>,
     credited: (f64, u64),
 }
 
@@ -71,15 +93,27 @@ impl SnapshotSource {
         let shared = &*self.shared;
         let now = Instant::now();
         let uptime = now.saturating_duration_since(shared.started);
-        let pools = shared.inputs.pools.borrow().clone();
-        let (state, reason) = shared.state(&pools);
+        let inputs = &shared.inputs;
+        let pools = inputs.pools.borrow().clone();
+        let keeper = inputs.keeper.borrow().clone();
+        let chains: Vec<_> = inputs
+            .chains
+            .iter()
+            .map(|chain| (chain.domains, chain.status.borrow().clone()))
+            .collect();
+        let (accepted, chain_rates, heard) = shared.rates(keeper.as_ref(), now);
+        let statuses = chains.iter().map(|(_, status)| status);
+        let (state, reason) = state::of(keeper.as_ref(), heard, statuses.clone(), &pools);
+        let supply = keeper
+            .as_ref()
+            .map(|keeper| from_keeper::supply(keeper, heard));
         Snapshot {
             schema: SCHEMA,
             unix_time: wall_clock(),
             machine: Machine {
-                board: shared.inputs.board.clone(),
+                board: inputs.board.clone(),
                 host: shared.host.clone(),
-                emulated: shared.inputs.emulated,
+                emulated: inputs.emulated,
                 uptime_s: uptime.as_secs_f64(),
                 state,
                 reason,
@@ -90,32 +124,45 @@ impl SnapshotSource {
                 kernel: shared.kernel.clone(),
             },
             process: ProcessReader.read(uptime),
-            keeper: Keeper {
-                reason: "the keeper has not reported yet".into(),
-                ..Keeper::default()
-            },
+            keeper: from_keeper::keeper(keeper.as_ref(), heard),
+            efficiency: efficiency(supply.as_ref(), &accepted),
             hash_rate: HashRateReport {
-                windows: shared.accepted_rates(now),
-                nominal: Measured::unknown("no chain has reported its chips yet"),
+                windows: accepted,
+                nominal: from_chains::nominal(statuses),
             },
-            efficiency: Measured::unknown("the power is not known"),
             shares: from_pools::shares(&pools),
             work: from_pools::work(&pools, now),
-            chains: Vec::new(),
-            fans: Vec::new(),
-            temperatures: Vec::new(),
-            supply: None,
+            chains: chains
+                .iter()
+                .zip(chain_rates)
+                .map(|((domains, status), rates)| {
+                    from_chains::chain(status, *domains, rates, keeper.as_ref())
+                })
+                .collect(),
+            fans: from_keeper::fans(keeper.as_ref(), heard),
+            temperatures: from_keeper::temperatures(keeper.as_ref(), heard),
+            supply,
             pools: from_pools::pools(&pools, now),
         }
     }
 
-    /// Credits accepted work as it comes. Run it as a task beside the pools; it ends when their manager does.
+    /// Credits work as it is done. Run it as a task beside the rooms; it ends when the pools' manager does.
     pub async fn record(self) {
         let mut pools = self.shared.inputs.pools.clone();
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         pools.mark_changed();
-        while pools.changed().await.is_ok() {
-            let status = pools.borrow_and_update().clone();
-            self.shared.recorded().credit(&status, Instant::now());
+        loop {
+            tokio::select! {
+                changed = pools.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let status = pools.borrow_and_update().clone();
+                    self.shared.recorded().credit(&status, Instant::now());
+                }
+                now = look.tick() => self.shared.look(now),
+            }
         }
     }
 }
@@ -125,24 +172,60 @@ impl Shared {
         self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn accepted_rates(&self, now: Instant) -> Vec<WindowRate> {
-        let recorded = self.recorded();
+    /// Credits what the chains have done, and notes when the keeper was heard.
+    fn look(&self, now: Instant) {
+        let mut recorded = self.recorded();
         recorded
-            .accepted
-            .as_ref()
-            .map(|meter| meter.read(now).to_vec())
-            .unwrap_or_default()
+            .chains
+            .resize_with(self.inputs.chains.len(), RecordedChain::default);
+        for (chain, input) in recorded.chains.iter_mut().zip(&self.inputs.chains) {
+            chain.credit(&input.status.borrow(), now);
+        }
+        if let Some(keeper) = &*self.inputs.keeper.borrow() {
+            recorded.hear(keeper.sequence, now);
+        }
     }
 
-    fn state(&self, pools: &PoolsStatus) -> (MachineState, String) {
-        match pools.active {
-            Some(index) => (MachineState::Mining, format!("works for pool {index}")),
-            None => (MachineState::WaitingForWork, pools.reason.into()),
+    /// Hashrate that pools credited, that of each chain, and how long ago the keeper was heard.
+    fn rates(
+        &self,
+        keeper: Option<&KeeperStatus>,
+        now: Instant,
+    ) -> (Vec<WindowRate>, Vec<Vec<WindowRate>>, Duration) {
+        let read = |meter: &Option<HashRateMeter>| {
+            meter
+                .as_ref()
+                .map(|meter| meter.read(now).to_vec())
+                .unwrap_or_default()
+        };
+        let mut recorded = self.recorded();
+        recorded
+            .chains
+            .resize_with(self.inputs.chains.len(), RecordedChain::default);
+        if let Some(keeper) = keeper {
+            recorded.hear(keeper.sequence, now);
         }
+        let heard = recorded.keeper.map_or(now, |(_, at)| at);
+        let chains = recorded
+            .chains
+            .iter()
+            .map(|chain| read(&chain.meter))
+            .collect();
+        (
+            read(&recorded.accepted),
+            chains,
+            now.saturating_duration_since(heard),
+        )
     }
 }
 
 impl Recorded {
+    fn hear(&mut self, sequence: u64, now: Instant) {
+        if self.keeper.is_none_or(|(known, _)| known != sequence) {
+            self.keeper = Some((sequence, now));
+        }
+    }
+
     /// Takes the growth of the pools' counters. Nothing is credited before the first job starts the clock.
     fn credit(&mut self, status: &PoolsStatus, now: Instant) {
         if self.accepted.is_none() && status.active.is_some() {
@@ -159,6 +242,49 @@ impl Recorded {
                 now,
             );
         }
+    }
+}
+
+impl RecordedChain {
+    /// Takes the growth of a chain's counters, from its first nonce on.
+    fn credit(&mut self, status: &ChainStatus, now: Instant) {
+        let counted = (status.counters.hashes, status.counters.nonces);
+        let before = std::mem::replace(&mut self.credited, counted);
+        if self.meter.is_none() && status.frequency.is_some() && counted.1 > 0 {
+            self.meter = Some(HashRateMeter::new(now));
+            return;
+        }
+        if let Some(meter) = &mut self.meter {
+            meter.record(
+                counted.0 - before.0,
+                counted.1.saturating_sub(before.1),
+                now,
+            );
+        }
+    }
+}
+
+/// Power measured against work credited; unknown unless both are known over a time that makes sense.
+fn efficiency(supply: Option<&Supply>, accepted: &[WindowRate]) -> Measured<JoulesPerTerahash> {
+    let Some(power) = supply.map(|supply| &supply.power) else {
+        return Measured::unknown("the keeper has not reported yet");
+    };
+    let (Some(watts), Some(age)) = (power.value(), power.age()) else {
+        return Measured::unknown("the power is not measured");
+    };
+    let window = WINDOWS
+        .iter()
+        .zip(accepted)
+        .find(|(length, _)| **length == EFFICIENCY_WINDOW);
+    match window {
+        Some((_, rate)) if rate.settling => {
+            Measured::unknown("the hashrate of 15 minutes is settling")
+        }
+        Some((_, rate)) if rate.rate.0 > 0.0 => Measured::known(
+            JoulesPerTerahash(f64::from(watts.0) / (rate.rate.0 / 1e12)),
+            age,
+        ),
+        _ => Measured::unknown("no work was credited in 15 minutes"),
     }
 }
 
@@ -194,10 +320,13 @@ mod tests {
 
     fn source(status: PoolsStatus) -> (SnapshotSource, watch::Sender<PoolsStatus>) {
         let (sender, pools) = watch::channel(status);
+        let (_, keeper) = watch::channel(None);
         let inputs = Inputs {
             board: "l7".into(),
             emulated: true,
             pools,
+            chains: Vec::new(),
+            keeper,
         };
         (SnapshotSource::new(inputs), sender)
     }

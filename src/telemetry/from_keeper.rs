@@ -1,0 +1,126 @@
+//! What the keeper tells, in the Snapshot's shape. `heard` is how long ago it told it.
+
+use super::from_pools::name;
+use super::measured::{Measured, Unknown};
+use super::snapshot::{Fan, Keeper, Latched, Restarts, Supply, Temperature};
+use crate::keeper::KeeperStatus;
+use std::time::Duration;
+
+/// Reason of everything that only the keeper knows, before it has spoken.
+pub const NOT_YET: &str = "the keeper has not reported yet";
+
+/// The keeper's own standing.
+pub fn keeper(status: Option<&KeeperStatus>, heard: Duration) -> Keeper {
+    let Some(status) = status else {
+        return Keeper {
+            reason: NOT_YET.into(),
+            ..Keeper::default()
+        };
+    };
+    let restarts = status.restarts;
+    Keeper {
+        state: Some(name(status.state)),
+        state_s: Some(status.state_seconds + heard.as_secs_f64()),
+        heard_s: Some(heard.as_secs_f64()),
+        reason: status.reason.clone(),
+        tier: Some(name(status.tier)),
+        throttle_percent: Some(status.throttle.0.into()),
+        fan_mode: Some(status.fan_mode.to_string()),
+        restarts: Some(Restarts {
+            used: restarts.used,
+            budget: restarts.budget,
+            total: restarts.total,
+            next_in_s: restarts
+                .next_in_seconds
+                .map(|seconds| (seconds - heard.as_secs_f64()).max(0.0)),
+        }),
+        last_cause: status.last_cause.as_ref().map(ToString::to_string),
+        latched: status.latched.as_ref().map(|latch| Latched {
+            cause: latch.cause.to_string(),
+            unix_time: latch.unix_time,
+            kept: latch.kept,
+        }),
+        watchdog_armed: Some(status.watchdog.armed),
+        locate: Some(status.locate),
+    }
+}
+
+/// Fans of the board file.
+pub fn fans(status: Option<&KeeperStatus>, heard: Duration) -> Vec<Fan> {
+    let fans = status
+        .map(|status| status.fans.as_slice())
+        .unwrap_or_default();
+    fans.iter()
+        .map(|fan| Fan {
+            name: fan.name.clone(),
+            duty: fan.duty,
+            speed: measured(fan.speed, fan.age_seconds, heard, "its speed was not read"),
+            condition: name(fan.condition),
+        })
+        .collect()
+}
+
+/// Temperature sensors of the board file.
+pub fn temperatures(status: Option<&KeeperStatus>, heard: Duration) -> Vec<Temperature> {
+    let sensors = status
+        .map(|status| status.sensors.as_slice())
+        .unwrap_or_default();
+    sensors
+        .iter()
+        .map(|sensor| {
+            let fault = sensor.fault.map(|fault| format!("the sensor {fault}"));
+            let reason = fault
+                .clone()
+                .map_or("it was not read yet".into(), Unknown::from);
+            Temperature {
+                name: sensor.name.clone(),
+                chain: sensor.chain,
+                reading: measured(sensor.reading, sensor.age_seconds, heard, reason),
+                acted_on: sensor.acted_on,
+                fault,
+            }
+        })
+        .collect()
+}
+
+/// The supply of the board file.
+pub fn supply(status: &KeeperStatus, heard: Duration) -> Supply {
+    let supply = &status.supply;
+    let age = supply.age_seconds;
+    let fault = supply.fault.map(|fault| format!("the supply {fault}"));
+    let reason =
+        |none: &'static str| -> Unknown { fault.clone().map_or(none.into(), Unknown::from) };
+    Supply {
+        part: supply.part.clone(),
+        wanted_on: supply.wanted_on,
+        wanted: supply.wanted,
+        voltage: measured(supply.measured, age, heard, reason("it was not read yet")),
+        power: measured(
+            supply.power,
+            age,
+            heard,
+            reason("this supply does not tell its power"),
+        ),
+        temperature: measured(
+            supply.temperature,
+            age,
+            heard,
+            reason("this supply does not tell its temperature"),
+        ),
+        fault,
+    }
+}
+
+/// A value without an age is none: nobody could tell whether it still holds.
+fn measured<T>(
+    value: Option<T>,
+    age_seconds: Option<f64>,
+    heard: Duration,
+    reason: impl Into<Unknown>,
+) -> Measured<T> {
+    let age = age_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    match age {
+        Some(age) => Measured::from_option(value, age + heard, reason),
+        None => Measured::unknown(reason),
+    }
+}
