@@ -23,6 +23,17 @@ pub struct Script {
     pub open: &'static [Line],
 }
 
+impl Script {
+    /// How the clock is written: what goes before, and how often each write is sent.
+    fn ramp_writes(&self) -> (&'static [(Register, u32)], u8) {
+        let ramp = self.prepare.iter().find_map(|line| match line {
+            Line::Ramp { before, times } => Some((*before, *times)),
+            _ => None,
+        });
+        ramp.unwrap_or((&[], 1))
+    }
+}
+
 /// One line of a script.
 #[derive(Clone, Copy, Debug)]
 pub enum Line {
@@ -92,8 +103,13 @@ pub enum Action {
     },
     /// Take replies in another format from here on.
     Replies(ReplyFormat),
-    /// Wait until everything written has left, then set the host's speed.
-    HostBaud(Baud),
+    /// Wait until everything written has left and `settle` longer, then set the host's speed.
+    HostBaud {
+        /// The speed.
+        baud: Baud,
+        /// For what is still in the chain.
+        settle: Duration,
+    },
 }
 
 impl Step {
@@ -164,6 +180,34 @@ pub fn hash_counting_number(
         .model
         .sweep
         .hash_counting_number(settings.chips, &pll))
+}
+
+/// The writes that lead chips at work from one clock to another, steps of the ramp apart.
+///
+/// The sweep's deadline fits one clock only. It is shortened before the clock rises and lengthened after it fell, so that
+/// no core ever leaves its part of the nonces.
+///
+/// # Errors
+/// When the clock is out of bounds; nothing has been sent then.
+pub fn change_frequency(
+    settings: &ChainSettings,
+    from: Megahertz,
+    to: Megahertz,
+) -> Result<Vec<Step>, SettingsError> {
+    settings.check_frequency(to)?;
+    let mut plan = Plan::new(settings, VersionRolling::FULL);
+    plan.part = "change of frequency";
+    plan.frequency = to;
+    let rises = to.0 > from.0;
+    if rises {
+        plan.hash_counting_number()?;
+    }
+    let (before, times) = settings.model.script.ramp_writes();
+    plan.ramp(Ramp::between(from, to), before, times)?;
+    if !rises {
+        plan.hash_counting_number()?;
+    }
+    Ok(plan.steps)
 }
 
 /// Wait of the relay behind the longest path, in the unit of its register: captured gaps are the count of chips from there
@@ -238,7 +282,9 @@ impl<'a> Plan<'a> {
                     }
                 }
             }
-            Line::Ramp { before, times } => self.ramp(before, times)?,
+            Line::Ramp { before, times } => {
+                self.ramp(Ramp::from_reset(self.frequency), before, times)?;
+            }
             Line::NonceOffsets => {
                 for index in 0..chips {
                     if let Some(offset) = NonceOffset::of_chip(index, chips) {
@@ -246,10 +292,7 @@ impl<'a> Plan<'a> {
                     }
                 }
             }
-            Line::HashCountingNumber => {
-                let number = hash_counting_number(self.settings, self.frequency)?;
-                self.broadcast(Register::HASH_COUNTING_NUMBER, number.0);
-            }
+            Line::HashCountingNumber => self.hash_counting_number()?,
             Line::Settle => {
                 if let Some(last) = self.steps.last_mut() {
                     last.pause = last.pause.max(pacing.milestone);
@@ -312,13 +355,30 @@ impl<'a> Plan<'a> {
             last.pause = Duration::ZERO;
         }
         let pause = self.settings.pacing.milestone;
-        self.push(Action::HostBaud(divider.baud()), pause);
+        let host = Action::HostBaud {
+            baud: divider.baud(),
+            settle: self.settings.pacing.baud,
+        };
+        self.push(host, pause);
         Ok(())
     }
 
-    fn ramp(&mut self, before: &[(Register, u32)], times: u8) -> Result<(), SettingsError> {
+    fn hash_counting_number(&mut self) -> Result<(), SettingsError> {
+        if self.settings.model.has_hash_counting_number {
+            let number = hash_counting_number(self.settings, self.frequency)?;
+            self.broadcast(Register::HASH_COUNTING_NUMBER, number.0);
+        }
+        Ok(())
+    }
+
+    fn ramp(
+        &mut self,
+        ramp: Ramp,
+        before: &[(Register, u32)],
+        times: u8,
+    ) -> Result<(), SettingsError> {
         let range = &self.settings.model.pll;
-        for frequency in Ramp::from_reset(self.frequency) {
+        for frequency in ramp {
             let pll = Pll::solve(range, frequency)?;
             for (register, value) in before {
                 for _ in 0..times {

@@ -21,8 +21,12 @@ pub mod models;
 pub mod pll;
 pub mod registers;
 pub mod reset;
+pub mod restart;
+mod sequencer;
+mod serial;
 pub mod settings;
 pub mod status;
+pub mod task;
 pub mod ticket_mask;
 
 pub use command::ChainCommand;
@@ -31,4 +35,5 @@ pub use model::ChipModel;
 pub use reset::{ResetError, ResetFuture, ResetLine};
 pub use settings::{ChainSettings, Deadlines, Pacing, RestartPolicy};
 pub use status::{ChainCounters, ChainPhase, ChainStatus, ChipCounters};
+pub use task::ChainEnds;
 pub use ticket_mask::TicketMask;
