@@ -1,11 +1,21 @@
 //! All pools together: which one the chains work for, and which one a share goes to.
 
 use super::settings::{Place, StrategyKind};
-use super::source::JobSource;
+use super::source::{JobSource, Numbers, SourceHandle, source_channels};
 use super::status::PoolsStatus;
-use crate::work::{Job, Share};
+use super::strategy::{Decision, PoolView, Strategy};
+use crate::work::{Job, SessionId, Share};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+/// How often a strategy decides when nothing happens.
+const TICK: Duration = Duration::from_secs(1);
+/// Sessions and switches that are remembered; a share is seconds old when it comes.
+const REMEMBERED: usize = 64;
 
 /// A source with its place in the strategy. Their order is their priority.
 pub struct ConfiguredSource {
@@ -17,7 +27,7 @@ pub struct ConfiguredSource {
 
 /// Changes while running; none of them touches the chips.
 pub enum Command {
-    /// Replace all pools and the strategy. Sources with the same address and user are kept with their sessions.
+    /// Replace all pools and the strategy. Sources with the same settings are kept with their sessions.
     Replace(Vec<ConfiguredSource>, StrategyKind),
     /// Put this pool first (`switchpool` of the cgminer API).
     Prefer(usize),
@@ -29,7 +39,7 @@ pub enum Command {
 pub struct ManagerPorts {
     /// The job that all chains work on; `None`: idle.
     pub jobs: watch::Sender<Option<Arc<Job>>>,
-    /// Shares of all chains.
+    /// Shares of all chains. The manager ends when all their senders are gone.
     pub shares: mpsc::Receiver<Share>,
     /// All pools' status.
     pub status: watch::Sender<PoolsStatus>,
@@ -37,4 +47,304 @@ pub struct ManagerPorts {
     pub hashes_done: watch::Receiver<f64>,
     /// Changes while running. Its sender gone is no reason to end.
     pub commands: mpsc::Receiver<Command>,
+}
+
+/// Runs all sources until the chains are gone.
+pub async fn run(sources: Vec<ConfiguredSource>, strategy: StrategyKind, ports: ManagerPorts) {
+    Manager::new(sources, strategy, ports).run().await;
+}
+
+struct Manager {
+    ports: ManagerPorts,
+    numbers: Arc<Numbers>,
+    changed: Arc<Notify>,
+    tasks: JoinSet<()>,
+    strategy: Strategy,
+    pools: Vec<Pool>,
+    /// Names pools for `routes`, for they change their index.
+    next_key: u64,
+    /// Which pool a session belongs to, newest last.
+    routes: VecDeque<(SessionId, u64)>,
+    /// Jobs that were given out under another sequence number: that number, and the job as its session knows it.
+    restamped: VecDeque<(u64, Arc<Job>)>,
+    /// Pool and sequence number, in the session's count, of the job that the chains work on.
+    published: Option<(u64, u64)>,
+    decision: Decision,
+    has_chosen: bool,
+    switches: u64,
+    shares_without_session: u64,
+}
+
+struct Pool {
+    key: u64,
+    fingerprint: String,
+    handle: SourceHandle,
+    place: Place,
+    failures_when_ready: u64,
+}
+
+impl Manager {
+    fn new(sources: Vec<ConfiguredSource>, strategy: StrategyKind, ports: ManagerPorts) -> Self {
+        let mut manager = Self {
+            ports,
+            numbers: Arc::default(),
+            changed: Arc::default(),
+            tasks: JoinSet::new(),
+            strategy: Strategy::new(strategy, sources.len()),
+            pools: Vec::new(),
+            next_key: 0,
+            routes: VecDeque::new(),
+            restamped: VecDeque::new(),
+            published: None,
+            decision: Decision {
+                pool: None,
+                reason: "no pool is ready",
+            },
+            has_chosen: false,
+            switches: 0,
+            shares_without_session: 0,
+        };
+        manager.pools = sources
+            .into_iter()
+            .map(|source| manager.start(source))
+            .collect();
+        manager
+    }
+
+    async fn run(mut self) {
+        let changed = Arc::clone(&self.changed);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut commands_open = true;
+        loop {
+            self.decide();
+            self.report();
+            tokio::select! {
+                biased;
+                share = self.ports.shares.recv() => match share {
+                    Some(share) => {
+                        self.route(share);
+                        // More may wait; none needs a decision.
+                        while let Ok(share) = self.ports.shares.try_recv() {
+                            self.route(share);
+                        }
+                    }
+                    None => break,
+                },
+                () = changed.notified() => {}
+                command = self.ports.commands.recv(), if commands_open => match command {
+                    Some(command) => self.obey(command),
+                    None => commands_open = false,
+                },
+                _ = tick.tick() => {}
+            }
+            while self.tasks.try_join_next().is_some() {}
+        }
+        self.ports.jobs.send_replace(None);
+        // Without its handle each source hangs up and ends.
+        self.pools.clear();
+        while self.tasks.join_next().await.is_some() {}
+    }
+
+    fn start(&mut self, configured: ConfiguredSource) -> Pool {
+        let ConfiguredSource { source, place } = configured;
+        let fingerprint = source.fingerprint();
+        let (handle, ports) = source_channels(
+            source.initial_status(),
+            Arc::clone(&self.numbers),
+            Arc::clone(&self.changed),
+        );
+        self.tasks.spawn(source.run(ports));
+        self.next_key += 1;
+        Pool {
+            key: self.next_key,
+            fingerprint,
+            handle,
+            place,
+            failures_when_ready: 0,
+        }
+    }
+
+    fn decide(&mut self) {
+        let views: Vec<PoolView> = self.pools.iter_mut().map(Pool::view).collect();
+        let hashes_done = *self.ports.hashes_done.borrow_and_update();
+        let before = self.decision.pool;
+        self.decision = self.strategy.decide(&views, hashes_done, Instant::now());
+        for (pool, wanted) in self.pools.iter().zip(self.strategy.wanted(&views)) {
+            pool.handle
+                .wanted
+                .send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
+        }
+        self.learn_routes();
+        self.publish();
+        if self.decision.pool != before {
+            self.switches += u64::from(self.has_chosen);
+            self.has_chosen |= self.decision.pool.is_some();
+            let reason = self.decision.reason;
+            if let Some(pool) = self.active() {
+                let url = pool.handle.status.borrow().url.clone();
+                tracing::info!(pool = url, reason, "working for this pool");
+            } else {
+                tracing::warn!(reason, "working for no pool: the chains idle");
+            }
+        }
+    }
+
+    fn active(&self) -> Option<&Pool> {
+        self.pools.get(self.decision.pool?)
+    }
+
+    fn learn_routes(&mut self) {
+        for pool in &self.pools {
+            let session = pool.handle.jobs.borrow().as_ref().map(|job| job.session);
+            let Some(session) = session else { continue };
+            if !self.routes.iter().any(|(known, _)| *known == session) {
+                if self.routes.len() == REMEMBERED {
+                    self.routes.pop_front();
+                }
+                self.routes.push_back((session, pool.key));
+            }
+        }
+    }
+
+    /// Gives the chosen pool's job to the chains, if they do not have it yet.
+    fn publish(&mut self) {
+        let chosen = self
+            .active()
+            .map(|pool| (pool.key, pool.handle.jobs.borrow().clone()));
+        let Some((key, Some(job))) = chosen else {
+            if self.published.take().is_some() {
+                self.ports.jobs.send_replace(None);
+            }
+            return;
+        };
+        let place = (key, job.sequence);
+        if self.published == Some(place) {
+            return;
+        }
+        let before = self.ports.jobs.borrow().clone();
+        let given = match self.published {
+            Some((same, _)) if same == key => {
+                let is_new_block = before
+                    .is_some_and(|before| before.previous_hash != job.previous_hash && !job.clean);
+                // The clean job between them was overtaken before it got here.
+                if is_new_block {
+                    Arc::new(Job {
+                        clean: true,
+                        ..(*job).clone()
+                    })
+                } else {
+                    job
+                }
+            }
+            left => self.restamp(job, left),
+        };
+        self.published = Some(place);
+        self.ports.jobs.send_replace(Some(given));
+    }
+
+    /// A job of another pool than before. Chains take a greater sequence number for newer, but a reserve's job may be older
+    /// than the job that it replaces. And its own `clean` speaks of its own pool's jobs: those of the pool before it
+    /// stay good as long as their session lives.
+    fn restamp(&mut self, job: Arc<Job>, left: Option<(u64, u64)>) -> Arc<Job> {
+        let left_lives = self.pools.iter().any(|pool| {
+            left.is_some_and(|(key, _)| key == pool.key) && pool.handle.jobs.borrow().is_some()
+        });
+        let sequence = self.numbers.next_job();
+        let given = Arc::new(Job {
+            sequence,
+            clean: !left_lives,
+            ..(*job).clone()
+        });
+        if self.restamped.len() == REMEMBERED {
+            self.restamped.pop_front();
+        }
+        self.restamped.push_back((sequence, job));
+        given
+    }
+
+    /// To the source of the session that made its job, never to another.
+    fn route(&mut self, mut share: Share) {
+        let sequence = share.job.sequence;
+        if let Ok(at) = self
+            .restamped
+            .binary_search_by_key(&sequence, |(number, _)| *number)
+            && let Some((_, job)) = self.restamped.get(at)
+        {
+            share.job = Arc::clone(job);
+        }
+        let session = share.job.session;
+        let key = self
+            .routes
+            .iter()
+            .rev()
+            .find(|(known, _)| *known == session);
+        let pool = key.and_then(|(_, key)| self.pools.iter().find(|pool| pool.key == *key));
+        let taken = pool.is_some_and(|pool| pool.handle.shares.try_send(share).is_ok());
+        self.shares_without_session += u64::from(!taken);
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Prefer(index) => self.strategy.prefer(index),
+            Command::Enable(index, enabled) => {
+                if let Some(pool) = self.pools.get_mut(index) {
+                    pool.place.enabled = enabled;
+                }
+            }
+            Command::Replace(sources, strategy) => self.replace(sources, strategy),
+        }
+    }
+
+    fn replace(&mut self, sources: Vec<ConfiguredSource>, strategy: StrategyKind) {
+        let mut kept = std::mem::take(&mut self.pools);
+        for configured in sources {
+            let fingerprint = configured.source.fingerprint();
+            let same = kept.iter().position(|pool| pool.fingerprint == fingerprint);
+            let pool = match same {
+                Some(at) => Pool {
+                    place: configured.place,
+                    ..kept.swap_remove(at)
+                },
+                None => self.start(configured),
+            };
+            self.pools.push(pool);
+        }
+        self.strategy = Strategy::new(strategy, self.pools.len());
+        self.decision.pool = None;
+    }
+
+    fn report(&self) {
+        let status = PoolsStatus {
+            strategy: self.strategy.kind().name(),
+            active: self.decision.pool,
+            reason: self.decision.reason,
+            switches: self.switches,
+            shares_without_session: self.shares_without_session,
+            pools: self
+                .pools
+                .iter()
+                .map(|pool| pool.handle.status.borrow().clone())
+                .collect(),
+        };
+        self.ports.status.send_replace(status);
+    }
+}
+
+impl Pool {
+    fn view(&mut self) -> PoolView {
+        // A job at hand is what counts; the status may be a moment behind it.
+        let has_job = self.handle.jobs.borrow().is_some();
+        let status = self.handle.status.borrow();
+        let ready_since = status.ready_since.filter(|_| has_job);
+        if ready_since.is_some() {
+            self.failures_when_ready = status.failures;
+        }
+        PoolView {
+            place: self.place,
+            ready_since,
+            failures: status.failures,
+            failures_in_a_row: status.failures.saturating_sub(self.failures_when_ready),
+        }
+    }
 }

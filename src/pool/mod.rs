@@ -17,5 +17,6 @@ pub mod session;
 pub mod settings;
 pub mod source;
 pub mod status;
+pub mod strategy;
 pub mod stratum;
 pub mod url;

@@ -3,13 +3,14 @@
 use super::url::PoolUrl;
 use crate::work::Difficulty;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::time::Duration;
 
 /// Version bits that BIP 320 leaves to miners; no other bit is ever asked for.
 pub const ROLLABLE_VERSION_BITS: u32 = 0x1fff_e000;
 
 /// One Stratum v1 pool.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StratumSettings {
     /// Where it is.
     pub url: PoolUrl,
@@ -39,6 +40,20 @@ impl StratumSettings {
             extranonce_subscribe: false,
             deadlines: Deadlines::default(),
         }
+    }
+}
+
+/// Without the password, for logs.
+impl fmt::Debug for StratumSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StratumSettings")
+            .field("url", &self.url)
+            .field("user", &self.user)
+            .field("version_rolling", &self.version_rolling)
+            .field("suggest_difficulty", &self.suggest_difficulty)
+            .field("extranonce_subscribe", &self.extranonce_subscribe)
+            .field("deadlines", &self.deadlines)
+            .finish_non_exhaustive()
     }
 }
 

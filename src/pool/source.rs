@@ -19,6 +19,12 @@ pub trait JobSource: Send {
     /// Its status before it has begun: address and user, nothing else known.
     fn initial_status(&self) -> PoolStatus;
 
+    /// Equal for sources with equal settings, so that a change of pools leaves the unchanged ones alone.
+    fn fingerprint(&self) -> String {
+        let status = self.initial_status();
+        format!("{:?} {} {}", status.kind, status.url, status.user)
+    }
+
     /// Runs it.
     fn run(self: Box<Self>, ports: SourcePorts) -> SourceTask;
 }

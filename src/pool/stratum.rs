@@ -53,6 +53,10 @@ impl JobSource for StratumSource {
         }
     }
 
+    fn fingerprint(&self) -> String {
+        format!("{:?} {}", self.settings, self.settings.password)
+    }
+
     fn run(self: Box<Self>, ports: SourcePorts) -> SourceTask {
         let status = self.initial_status();
         let task = Task {
