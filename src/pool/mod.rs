@@ -15,6 +15,7 @@ pub mod reject;
 pub mod request;
 pub mod session;
 pub mod settings;
+pub mod solo;
 pub mod source;
 pub mod status;
 pub mod strategy;

@@ -149,6 +149,34 @@ pub struct ShareCounters {
 }
 
 impl ShareCounters {
+    /// Counts a share that was credited.
+    pub fn accept(&mut self, difficulty: f64, is_block: bool) {
+        self.accepted += 1;
+        self.accepted_difficulty += difficulty;
+        self.accepted_hashes += difficulty * HASHES_PER_DIFFICULTY;
+        self.blocks_accepted += u64::from(is_block);
+    }
+
+    /// Counts a share that was refused, with the words it was refused in.
+    pub fn reject(&mut self, difficulty: f64, reason: RejectReason, text: String) {
+        self.rejected.count(reason);
+        self.rejected_difficulty += difficulty;
+        self.rejected_hashes += difficulty * HASHES_PER_DIFFICULTY;
+        self.last_reject = Some(text);
+    }
+
+    /// Counts a share that was sent and got no verdict.
+    pub fn give_up(&mut self, difficulty: f64) {
+        self.unanswered += 1;
+        self.lost_hashes += difficulty * HASHES_PER_DIFFICULTY;
+    }
+
+    /// Counts a share that was not sent because its job is worthless.
+    pub fn withhold(&mut self, difficulty: f64) {
+        self.stale_withheld += 1;
+        self.lost_hashes += difficulty * HASHES_PER_DIFFICULTY;
+    }
+
     /// Counts a share that was found after its session had ended.
     pub fn is_late(&mut self, share: &Share) {
         self.session_gone += 1;

@@ -1,7 +1,7 @@
 //! Shares of one session between submit and verdict, and what the verdicts say about the pool.
 
 use crate::pool::reject::{PoolError, RejectReason};
-use crate::pool::status::{HASHES_PER_DIFFICULTY, ShareCounters};
+use crate::pool::status::ShareCounters;
 use crate::work::Share;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -109,8 +109,7 @@ impl Ledger {
 
     /// A share was held back: its job is worthless.
     pub fn withheld(&mut self, share: &Share) {
-        self.counters.stale_withheld += 1;
-        self.counters.lost_hashes += share.job.share_target.difficulty() * HASHES_PER_DIFFICULTY;
+        self.counters.withhold(share.job.share_target.difficulty());
     }
 
     /// A share was found after its session had ended.
@@ -139,23 +138,16 @@ impl Ledger {
         self.last_reply = Some(now.saturating_duration_since(sent_at));
         self.verdicts = self.verdicts.saturating_add(1);
         self.history = self.history << 1 | u64::from(error.is_some());
-        let hashes = difficulty * HASHES_PER_DIFFICULTY;
         match error {
             None => {
-                self.counters.accepted += 1;
-                self.counters.accepted_difficulty += difficulty;
-                self.counters.accepted_hashes += hashes;
-                self.counters.blocks_accepted += u64::from(is_block);
+                self.counters.accept(difficulty, is_block);
                 self.last_accepted_at = Some(now);
                 self.reject_run = 0;
                 self.forgotten_run = 0;
             }
             Some(error) => {
                 let reason = error.reason();
-                self.counters.rejected.count(reason);
-                self.counters.rejected_difficulty += difficulty;
-                self.counters.rejected_hashes += hashes;
-                self.counters.last_reject = Some(error.to_string());
+                self.counters.reject(difficulty, reason, error.to_string());
                 self.reject_run += 1;
                 let forgotten = matches!(
                     reason,
@@ -203,8 +195,7 @@ impl Ledger {
 
     fn unanswered(&mut self) {
         if let Some(waiting) = self.waiting.pop_front() {
-            self.counters.unanswered += 1;
-            self.counters.lost_hashes += waiting.difficulty * HASHES_PER_DIFFICULTY;
+            self.counters.give_up(waiting.difficulty);
             self.unanswered_run += 1;
         }
     }
