@@ -2,6 +2,8 @@
 //!
 //! The coinbase has 200 bytes and the merkle path 12 branches, as in a full block.
 
+#![allow(clippy::expect_used)] // a bench that cannot start should say so and stop
+
 use cgminer_rs::work::{
     ChainIndex, ChipNonce, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount, Registry,
     SessionId, Target, Ticket, VersionRolling, WorkSource,

@@ -3,6 +3,7 @@
 //! `headers.json`: block headers, a midstate, a notify with its header, and captured jobs with the nonces that
 //! chips answered, each with its public source. `recorded_submits.jsonl`: submits to ckpool and datum with the
 //! notify they answer and the pool's reply, one recording a line.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are tests too
 
 mod independent;
 

@@ -34,8 +34,8 @@ impl CoinbaseTemplate {
         let rest = blocks.remainder();
         let whole = job.coinbase_prefix.len() - rest.len();
         self.before = blocks
-            .filter_map(|block| block.first_chunk::<64>())
-            .fold(Midstate::INITIAL, |state, block| state.after(block));
+            .filter_map(<[u8]>::first_chunk)
+            .fold(Midstate::INITIAL, Midstate::after);
         self.offset = rest.len();
 
         let size = usize::from(job.extranonce2_size);

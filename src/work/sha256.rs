@@ -62,8 +62,8 @@ impl Midstate {
     #[inline]
     pub(crate) fn number(&self) -> [u64; 4] {
         // A digest is a little-endian number of big-endian words.
-        let [a, b, c, d, e, f, g, h] = self.0.map(|word| u64::from(word.swap_bytes()));
-        [h << 32 | g, f << 32 | e, d << 32 | c, b << 32 | a]
+        let [w0, w1, w2, w3, w4, w5, w6, w7] = self.0.map(|word| u64::from(word.swap_bytes()));
+        [w7 << 32 | w6, w5 << 32 | w4, w3 << 32 | w2, w1 << 32 | w0]
     }
 }
 

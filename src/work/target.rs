@@ -123,26 +123,26 @@ pub(crate) fn hash_number(hash: &[u8; 32]) -> [u64; 4] {
 }
 
 /// `value` as `mantissa * 2^exponent` with an odd mantissa.
-fn mantissa_and_exponent(value: f64) -> (u64, i32) {
+fn mantissa_and_exponent(value: f64) -> (u64, i64) {
     let bits = value.to_bits();
     let fraction = bits & ((1 << 52) - 1);
-    let biased = (bits >> 52 & 0x7FF) as i32;
+    let biased = i64::from((bits >> 52) as u16 & 0x7FF);
     let (mantissa, exponent) = if biased == 0 {
         (fraction, -1074)
     } else {
         (fraction | 1 << 52, biased - 1075)
     };
     let spare = mantissa.trailing_zeros();
-    (mantissa >> spare, exponent + spare as i32)
+    (mantissa >> spare, exponent + i64::from(spare))
 }
 
 /// The difficulty-1 target times `2^shift`, rounded down, in six limbs; `None` where even the largest
 /// mantissa could not bring the quotient back into 256 bits, and where nothing is left of it.
-fn difficulty_one_shifted(shift: i32) -> Option<[u64; 6]> {
+fn difficulty_one_shifted(shift: i64) -> Option<[u64; 6]> {
     // A mantissa has 53 bits at most and the difficulty-1 target 224: past 2^86 the quotient overflows.
-    const LARGEST_SHIFT: i32 = 96;
+    const LARGEST_SHIFT: i64 = 96;
     let [a, b, c, d] = Target::DIFFICULTY_ONE.0;
-    let bits = shift.unsigned_abs();
+    let bits = shift.unsigned_abs() as u32;
     match shift {
         0..=LARGEST_SHIFT => Some(shift_left([0, 0, a, b, c, d], bits)),
         -223..0 => Some(shift_right([0, 0, a, b, c, d], bits)),

@@ -1,10 +1,10 @@
 //! Rolled version bits.
 
-/// Bits a chip's reply can carry: 16 of them, from bit 13 up (BIP 320; the reply field of BM136x chips).
+/// Bits a chip's reply can carry: 16 of them, from bit 13 up (BIP 320, and the version field of an 11-byte reply).
 pub const ROLLABLE_BITS: u32 = 0x1FFF_E000;
 
 /// Steps through the values of the bits of a mask, each once, from zero up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionBits {
     mask: u32,
     next: Option<u32>,

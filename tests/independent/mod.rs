@@ -7,7 +7,6 @@ use cgminer_rs::work::{Share, Target};
 
 /// What a pool makes of a share from what the submit says.
 pub struct PoolView {
-    pub header: Header,
     pub hash: BlockHash,
     pub meets_share_target: bool,
     pub is_block: bool,
@@ -28,7 +27,7 @@ pub fn pool_view(share: &Share) -> PoolView {
         });
     let version = (job.version & !job.version_mask) | (share.version_bits & job.version_mask);
     let header = Header {
-        version: Version::from_consensus(version as i32),
+        version: Version::from_consensus(i32::from_ne_bytes(version.to_ne_bytes())),
         prev_blockhash: BlockHash::from_byte_array(job.previous_hash),
         merkle_root: TxMerkleNode::from_byte_array(root.to_byte_array()),
         time: share.ntime,
@@ -39,7 +38,6 @@ pub fn pool_view(share: &Share) -> PoolView {
     let number = bitcoin::Target::from_le_bytes(hash.to_byte_array());
     let bytes = as_bytes(&job.share_target);
     PoolView {
-        header,
         hash,
         meets_share_target: number <= bitcoin::Target::from_be_bytes(bytes),
         is_block: header.target().is_met_by(hash),
