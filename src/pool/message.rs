@@ -346,3 +346,6 @@ fn digit(byte: u8) -> Option<u8> {
 pub(super) fn shown(value: &Value) -> String {
     bounded(&value.to_string())
 }
+
+#[cfg(test)]
+pub(super) mod tests;

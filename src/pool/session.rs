@@ -717,3 +717,6 @@ fn whole_or_float(value: f64) -> Value {
         json!(value)
     }
 }
+
+#[cfg(test)]
+mod tests;
