@@ -32,3 +32,22 @@ demo-smoke:
 
 bench:
 	$(CARGO) bench --workspace
+
+.PHONY: arm arm64 test-arm test-arm64
+
+# Cross builds by Debian's own packages; the toolchain is made at the first use.
+arm: target/cross/complete
+	deploy/cross/cargo.sh armv7 build --release --no-default-features --features firmware
+
+arm64: target/cross/complete
+	deploy/cross/cargo.sh arm64 build --release --no-default-features --features firmware
+
+# The same tests as ARM binaries under qemu-user.
+test-arm: target/cross/complete
+	deploy/cross/cargo.sh armv7 test --workspace
+
+test-arm64: target/cross/complete
+	deploy/cross/cargo.sh arm64 test --workspace
+
+target/cross/complete:
+	deploy/cross/toolchain.sh

@@ -5,10 +5,10 @@
 
 pub mod api;
 pub mod chain;
-pub mod cli;
 pub mod config;
 pub mod keeper;
 pub mod link;
+pub mod miner;
 pub mod pool;
 pub mod telemetry;
 pub mod work;

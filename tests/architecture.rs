@@ -22,26 +22,26 @@ const ARROWS: &[(&str, &[&str])] = &[
             "work",
         ],
     ),
-    ("api", &["telemetry", "config"]),
     (
         "miner",
         &[
+            "api",
             "chain",
             "config",
+            "keeper",
             "link",
             "pool",
             "telemetry",
-            "tuning",
             "work",
         ],
     ),
-    ("telemetry", &["chain", "keeper", "link", "pool", "work"]),
-    ("keeper", &["link"]),
+    ("api", &["config", "telemetry"]),
+    ("telemetry", &["chain", "keeper", "pool", "work"]),
     ("config", &["pool", "work"]),
-    ("tuning", &["chain", "telemetry", "work"]),
+    ("link", &["keeper"]),
+    ("keeper", &["link"]),
     ("pool", &["work"]),
     ("chain", &["work"]),
-    ("link", &[]),
     ("work", &[]),
 ];
 
@@ -57,7 +57,12 @@ fn rooms_name_only_rooms_below_them() {
     let mut wrong = Vec::new();
     let mut seen = BTreeSet::new();
     for file in rust_files(Path::new("src")) {
-        let Some(room) = room_of(&file) else { continue };
+        let Some(room) = room_of(&file) else {
+            continue;
+        };
+        if file.ends_with("tests.rs") {
+            continue;
+        }
         let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == room) else {
             wrong.push(format!(
                 "{}: room `{room}` is not in the table",
@@ -163,7 +168,8 @@ fn is_room(name: &str) -> bool {
 fn room_of(file: &Path) -> Option<String> {
     let inside = file.strip_prefix("src").ok()?;
     let first = inside.components().next()?.as_os_str().to_str()?;
-    (!first.ends_with(".rs")).then(|| first.to_owned())
+    let is_file = Path::new(first).extension().is_some();
+    (!is_file).then(|| first.to_owned())
 }
 
 /// Rooms named behind `crate::`, those of `crate::{a, b::c}` included.

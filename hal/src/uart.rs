@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 ///
 /// Reading and writing are tokio's; a write is complete when the driver has taken the bytes, so a change of speed goes
 /// through [`Uart::drain`] first.
-pub trait Uart: AsyncRead + AsyncWrite + Send + Unpin {
+pub trait Uart: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// Name for messages, as the device path or the emulated chain's name.
     fn name(&self) -> &str;
 

@@ -153,9 +153,7 @@ impl Segment {
                     text.push_str(key);
                 }
                 Self::Index(index) => {
-                    text.push('[');
-                    text.push_str(&index.to_string());
-                    text.push(']');
+                    text.push_str(&format!("[{index}]"));
                 }
             }
         }

@@ -37,7 +37,7 @@ pub struct Inputs {
     /// What the chain tasks publish, in the order of their index.
     pub chains: Vec<ChainInput>,
     /// The keeper's latest status; `None` until the first.
-    pub keeper: watch::Receiver<Option<KeeperStatus>>,
+    pub keeper: watch::Receiver<Option<Arc<KeeperStatus>>>,
 }
 
 /// Gives Snapshots. A clone sees the same machine.
@@ -101,11 +101,11 @@ impl SnapshotSource {
             .iter()
             .map(|chain| (chain.domains, chain.status.borrow().clone()))
             .collect();
-        let (accepted, chain_rates, heard) = shared.rates(keeper.as_ref(), now);
-        let statuses: Vec<_> = chains.iter().map(|(_, status)| status).collect();
-        let (state, reason) = state::of(keeper.as_ref(), heard, &statuses, &pools);
+        let (accepted, chain_rates, heard) = shared.rates(keeper.as_deref(), now);
+        let statuses = chains.iter().map(|(_, status)| status);
+        let (state, reason) = state::of(keeper.as_deref(), heard, statuses.clone(), &pools);
         let supply = keeper
-            .as_ref()
+            .as_deref()
             .map(|keeper| from_keeper::supply(keeper, heard));
         Snapshot {
             schema: SCHEMA,
@@ -124,11 +124,11 @@ impl SnapshotSource {
                 kernel: shared.kernel.clone(),
             },
             process: ProcessReader.read(uptime),
-            keeper: from_keeper::keeper(keeper.as_ref(), heard),
+            keeper: from_keeper::keeper(keeper.as_deref(), heard),
             efficiency: efficiency(supply.as_ref(), &accepted),
             hash_rate: HashRateReport {
                 windows: accepted,
-                nominal: from_chains::nominal(&statuses),
+                nominal: from_chains::nominal(statuses),
             },
             shares: from_pools::shares(&pools),
             work: from_pools::work(&pools, now),
@@ -136,11 +136,11 @@ impl SnapshotSource {
                 .iter()
                 .zip(chain_rates)
                 .map(|((domains, status), rates)| {
-                    from_chains::chain(status, *domains, rates, keeper.as_ref())
+                    from_chains::chain(status, *domains, rates, keeper.as_deref())
                 })
                 .collect(),
-            fans: from_keeper::fans(keeper.as_ref(), heard),
-            temperatures: from_keeper::temperatures(keeper.as_ref(), heard),
+            fans: from_keeper::fans(keeper.as_deref(), heard),
+            temperatures: from_keeper::temperatures(keeper.as_deref(), heard),
             supply,
             pools: from_pools::pools(&pools, now),
         }

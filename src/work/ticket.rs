@@ -9,7 +9,7 @@ pub struct Ticket {
     mask_bits: u8,
 }
 
-/// A threshold that no chip has.
+/// A threshold beyond what the check can tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "ticket of {hardwired_zero_bits} + {mask_bits} zero bits is beyond the 64 that are supported"
@@ -25,22 +25,21 @@ impl Ticket {
     /// Zero bits wired in (32 on silicon, an emulated chip declares fewer), and the bits set in the ticket
     /// mask: N for the ticket difficulty 2^N.
     pub fn new(hardwired_zero_bits: u8, mask_bits: u8) -> Result<Self, TicketError> {
-        if hardwired_zero_bits.max(mask_bits) <= 32 {
-            Ok(Self {
+        match hardwired_zero_bits.checked_add(mask_bits) {
+            Some(0..=64) => Ok(Self {
                 hardwired_zero_bits,
                 mask_bits,
-            })
-        } else {
-            Err(TicketError {
+            }),
+            _ => Err(TicketError {
                 hardwired_zero_bits,
                 mask_bits,
-            })
+            }),
         }
     }
 
     /// How many hashes a chip tries on the average for one ticket.
     pub fn hashes(self) -> f64 {
-        (1_u64 << self.hardwired_zero_bits) as f64 * (1_u64 << self.mask_bits) as f64
+        2_f64.powi(i32::from(self.hardwired_zero_bits) + i32::from(self.mask_bits))
     }
 
     /// Whether a hash (its number's first limb) has the bits that the silicon checks by itself.

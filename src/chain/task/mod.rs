@@ -5,8 +5,6 @@
 
 mod hashing;
 mod tally;
-#[cfg(test)]
-mod tests;
 
 use crate::chain::bringup;
 use crate::chain::command::ChainCommand;

@@ -18,8 +18,5 @@ mod submit;
 pub mod template;
 mod watch;
 
-#[cfg(test)]
-mod tests;
-
 pub use settings::SoloSettings;
 pub use source::SoloSource;

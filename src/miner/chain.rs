@@ -1,0 +1,143 @@
+//! One chain's life beside the keeper: its task runs while the rail is confirmed on, and only then.
+//!
+//! ```text
+//! no power ──keeper: may hash──► running ──task ended by itself──► given up
+//!    ▲                              │                                 │
+//!    └────keeper: may not hash──────┴─────────────────────────────────┘
+//! ```
+
+use super::power::{Power, Word};
+use super::reset::LinkReset;
+use crate::chain::task::{self, ChainEnds};
+use crate::chain::{ChainCommand, ChainPhase, ChainSettings, ChainStatus};
+use crate::link::MinerEnd;
+use crate::work::{Job, Share};
+use cgminer_board::thermal::Throttle;
+use cgminer_hal::uart::{Uart, UartError};
+use cgminer_hal::units::Megahertz;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+/// Commands that may wait for a chain.
+const COMMANDS: usize = 8;
+/// How long a chain task may take to hold its chips in reset and end, before it is dropped.
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a chain task may take to say whether a frequency is allowed. It may be in its bring-up.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Opens the chain's serial line, anew for each time that the rail comes on.
+pub type UartOpener = Box<dyn FnMut() -> Result<Box<dyn Uart>, UartError> + Send>;
+
+/// What a chain is wired to for as long as the process lives.
+pub struct ChainWiring {
+    /// What it is run with.
+    pub settings: ChainSettings,
+    /// The process that owns power and reset.
+    pub keeper: MinerEnd,
+    /// The job to work on.
+    pub jobs: watch::Receiver<Option<Arc<Job>>>,
+    /// Where its shares go.
+    pub shares: mpsc::Sender<Share>,
+    /// Where it says how it is.
+    pub status: watch::Sender<ChainStatus>,
+    /// Becomes `true` when the miner is to end.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// Runs a chain until the miner is to end.
+pub async fn supervise(wiring: ChainWiring, mut open_uart: UartOpener) {
+    let chain = wiring.settings.chain.0;
+    let mut power = Power::new(chain, wiring.keeper.status(), wiring.stop.clone());
+    while power.wait_until_on().await {
+        match open_uart() {
+            Ok(uart) => run_while_powered(&wiring, uart, &mut power).await,
+            Err(problem) => {
+                error!(chain, "{problem}");
+                wiring.status.send_modify(|status| {
+                    status.phase = ChainPhase::Failed;
+                    status.reason = Some(problem.to_string());
+                });
+                power.wait_until_off().await;
+            }
+        }
+    }
+}
+
+/// One period of power.
+async fn run_while_powered(wiring: &ChainWiring, uart: Box<dyn Uart>, power: &mut Power) {
+    let chain = wiring.settings.chain.0;
+    info!(chain, "the rail is on: bringing the chain up");
+    let (commands, received) = mpsc::channel(COMMANDS);
+    let ends = ChainEnds {
+        uart,
+        reset: Box::new(LinkReset::new(chain, wiring.keeper.clone())),
+        jobs: wiring.jobs.clone(),
+        shares: wiring.shares.clone(),
+        status: wiring.status.clone(),
+        commands: received,
+    };
+    let mut task = tokio::spawn(task::run(wiring.settings.clone(), ends));
+    let mut throttle = Throttle::NONE;
+    let mut word = power.word();
+    loop {
+        match word {
+            Word::Off => break,
+            Word::On(wanted) if wanted != throttle => {
+                throttle = wanted;
+                set_throttle(&commands, &wiring.settings, wanted).await;
+            }
+            Word::On(_) => {}
+        }
+        word = tokio::select! {
+            _ = &mut task => {
+                // It said why in its status. Only new power gives it another life.
+                return power.wait_until_off().await;
+            }
+            word = power.next() => word,
+        };
+    }
+    // The rail is going or gone. The task holds the chips in reset for when it comes back.
+    let told = commands.try_send(ChainCommand::Stop).is_ok();
+    if !told || timeout(STOP_DEADLINE, &mut task).await.is_err() {
+        task.abort();
+        warn!(
+            chain,
+            "the chain's task did not end in time and was dropped; its chips have no power"
+        );
+    }
+}
+
+/// Slows a chain down, or lets it go again. Where it cannot be done the keeper cuts the power in the end.
+async fn set_throttle(
+    commands: &mpsc::Sender<ChainCommand>,
+    settings: &ChainSettings,
+    throttle: Throttle,
+) {
+    let chain = settings.chain.0;
+    let frequency = throttled(settings, throttle);
+    let (reply, answer) = oneshot::channel();
+    let command = ChainCommand::SetFrequency { frequency, reply };
+    if commands.try_send(command).is_err() {
+        warn!(chain, "too busy to be throttled to {frequency}");
+        return;
+    }
+    match timeout(ANSWER_DEADLINE, answer).await {
+        Ok(Ok(Ok(()))) => info!(
+            chain,
+            "the keeper allows {throttle} of the clock: to {frequency}"
+        ),
+        Ok(Ok(Err(problem))) => warn!(chain, "throttle to {frequency}: {problem}"),
+        Ok(Err(_)) | Err(_) => warn!(chain, "no answer to the throttle to {frequency}"),
+    }
+}
+
+/// The configured frequency times the throttle, no lower than the chain can run.
+fn throttled(settings: &ChainSettings, throttle: Throttle) -> Megahertz {
+    let (lowest, _) = settings.frequency_limits();
+    let wanted = settings.frequency.0 * f32::from(throttle.0.min(100)) / 100.0;
+    Megahertz(wanted.max(lowest.0))
+}

@@ -1,0 +1,215 @@
+//! The unprivileged side: wiring of pools, chains, telemetry and API, nothing else.
+//!
+//! ```text
+//! pool manager ──watch<Job>──► chain supervisors ──► chain tasks
+//!       ▲                            ▲  │
+//!       └───────mpsc<Share>──────────┼──┘
+//!                              keeper's status
+//! ```
+
+pub mod chain;
+pub mod chains;
+pub mod liveness;
+pub mod power;
+pub mod reset;
+pub mod sources;
+
+use chain::ChainWiring;
+pub use chain::UartOpener;
+pub use chains::{ChipTraits, LayoutError};
+
+use crate::api::{Api, ApiError};
+use crate::chain::ChainStatus;
+use crate::config::Config;
+use crate::link::{LinkError, MinerEnd, Request};
+use crate::pool::manager::{self, ManagerPorts};
+use crate::pool::status::PoolsStatus;
+use crate::telemetry::{ChainInput, Inputs, SnapshotSource};
+use cgminer_board::file::BoardFile;
+use std::net::SocketAddr;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::{info, warn};
+
+/// Shares of all chains that may wait for the pool manager, which takes them at once.
+const WAITING_SHARES: usize = 256;
+/// Commands to the pool manager that may wait.
+const WAITING_COMMANDS: usize = 8;
+/// How often the chains' work is added up for the pools' strategies.
+const ADD_UP: Duration = Duration::from_millis(500);
+/// How long all chains together may take to end.
+const END_DEADLINE: Duration = Duration::from_secs(15);
+
+/// All that a miner is made of.
+pub struct Miner {
+    /// The machine.
+    pub board: BoardFile,
+    /// The owner's settings.
+    pub config: Config,
+    /// What the chips are like.
+    pub chips: ChipTraits,
+    /// Whether the machine is an emulation.
+    pub emulated: bool,
+    /// Serial lines, in the order of the board file's chains.
+    pub uarts: Vec<UartOpener>,
+    /// The process that owns power, fans and resets.
+    pub keeper: MinerEnd,
+    /// Told where the status endpoint is, once it is open.
+    pub opened: Option<oneshot::Sender<Opened>>,
+}
+
+/// A miner that runs.
+pub struct Opened {
+    /// Network address of the status endpoint; none when it is off.
+    pub address: Option<SocketAddr>,
+    /// What the endpoint reads.
+    pub snapshots: SnapshotSource,
+}
+
+/// Why a miner cannot run.
+#[derive(Debug, Error)]
+pub enum MinerError {
+    /// Board file and settings do not go together.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The status endpoint cannot be opened.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The keeper refuses what the owner set.
+    #[error("the keeper does not take {setting}: {source}")]
+    Keeper {
+        /// What was asked for.
+        setting: &'static str,
+        /// Its answer.
+        source: LinkError,
+    },
+}
+
+/// Mines until the keeper says stop, or is gone.
+///
+/// # Errors
+/// When it cannot begin; no power has been asked for then.
+pub async fn run(miner: Miner) -> Result<(), MinerError> {
+    let settings = chains::chain_settings(&miner.board, &miner.config.chains, miner.chips)?;
+    let mut stop = miner.keeper.stop();
+    let (jobs, job) = watch::channel(None);
+    let (shares, found) = mpsc::channel(WAITING_SHARES);
+    let (pools, pools_status) = watch::channel(PoolsStatus::default());
+    let (hashes, hashes_done) = watch::channel(0.0);
+    let (_pool_commands, pool_commands) = mpsc::channel(WAITING_COMMANDS);
+
+    let (statuses, chain_inputs): (Vec<_>, Vec<_>) = settings
+        .iter()
+        .map(|chain| {
+            let (sender, receiver) = watch::channel(ChainStatus::new(chain));
+            let input = ChainInput {
+                domains: chain.domains,
+                status: receiver,
+            };
+            (sender, input)
+        })
+        .unzip();
+    let chain_statuses: Vec<_> = chain_inputs
+        .iter()
+        .map(|chain| chain.status.clone())
+        .collect();
+
+    let snapshots = SnapshotSource::new(Inputs {
+        board: miner.board.name.clone(),
+        emulated: miner.emulated,
+        pools: pools_status.clone(),
+        chains: chain_inputs,
+        keeper: miner.keeper.status(),
+    });
+    let api = Api::open(&miner.config.api, snapshots.clone())?;
+    if let Some(opened) = miner.opened {
+        let address = api.address();
+        // Whoever asked may have gone; the endpoint is open all the same.
+        let _ = opened.send(Opened {
+            address,
+            snapshots: snapshots.clone(),
+        });
+    }
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(api.run());
+    tasks.spawn(snapshots.record());
+    tasks.spawn(add_up(chain_statuses.clone(), hashes));
+    tasks.spawn(liveness::prove(
+        miner.keeper.clone(),
+        chain_statuses,
+        pools_status,
+        miner.config.api.run_directory.clone(),
+    ));
+    tasks.spawn(manager::run(
+        sources::configured_sources(&miner.config),
+        miner.config.pools.strategy,
+        ManagerPorts {
+            jobs,
+            shares: found,
+            status: pools,
+            hashes_done,
+            commands: pool_commands,
+        },
+    ));
+
+    let mut supervisors = JoinSet::new();
+    for ((settings, status), uart) in settings.iter().zip(statuses).zip(miner.uarts) {
+        let wiring = ChainWiring {
+            settings: settings.clone(),
+            keeper: miner.keeper.clone(),
+            jobs: job.clone(),
+            shares: shares.clone(),
+            status,
+            stop: miner.keeper.stop(),
+        };
+        supervisors.spawn(chain::supervise(wiring, uart));
+    }
+    drop(shares);
+
+    ask_for_power(&miner.keeper, &miner.config).await?;
+    // An error means that the keeper is gone, which is a reason to stop as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+    info!("stopping: chains are put into reset");
+    if timeout(END_DEADLINE, async {
+        while supervisors.join_next().await.is_some() {}
+    })
+    .await
+    .is_err()
+    {
+        warn!("chains did not end within {END_DEADLINE:?}; the keeper has taken their power");
+    }
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// Voltage first, so that the rail never comes on at another one.
+async fn ask_for_power(keeper: &MinerEnd, config: &Config) -> Result<(), MinerError> {
+    let ask = async |setting, request| {
+        keeper
+            .request(request)
+            .await
+            .map_err(|source| MinerError::Keeper { setting, source })
+    };
+    if let Some(voltage) = config.chains.voltage {
+        ask("chains.voltage", Request::SetVoltage { voltage }).await?;
+    }
+    ask("power", Request::SetPower { on: true }).await
+}
+
+/// Adds up what all chains have done. Pools are given parts of that.
+async fn add_up(chains: Vec<watch::Receiver<ChainStatus>>, hashes: watch::Sender<f64>) {
+    let mut tick = interval(ADD_UP);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let sum = chains
+            .iter()
+            .map(|chain| chain.borrow().counters.hashes)
+            .sum();
+        hashes.send_replace(sum);
+    }
+}

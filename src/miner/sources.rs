@@ -1,0 +1,62 @@
+//! Sources of jobs, out of the owner's settings.
+
+use crate::config::{Config, PoolAddress, PoolSection};
+use crate::pool::connection::{Connector, DirectConnector};
+use crate::pool::manager::ConfiguredSource;
+use crate::pool::settings::{Place, StratumSettings};
+use crate::pool::solo::rpc::RpcAuth;
+use crate::pool::solo::{SoloSettings, SoloSource};
+use crate::pool::source::JobSource;
+use crate::pool::stratum::StratumSource;
+use crate::work::Difficulty;
+use std::sync::Arc;
+
+/// Every pool of the configuration, in its order. Each gets its own seed, so that back-offs differ.
+pub fn configured_sources(config: &Config) -> Vec<ConfiguredSource> {
+    let connector: Arc<dyn Connector> = Arc::new(DirectConnector::system());
+    config
+        .pool
+        .iter()
+        .map(|pool| ConfiguredSource {
+            source: source(pool, &connector),
+            place: Place {
+                enabled: pool.enabled,
+                ..Place::default()
+            },
+        })
+        .collect()
+}
+
+fn source(pool: &PoolSection, connector: &Arc<dyn Connector>) -> Box<dyn JobSource> {
+    let suggested = pool.suggest_difficulty.and_then(Difficulty::new);
+    let seed = fastrand::u64(..);
+    match &pool.url {
+        PoolAddress::Stratum(url) => {
+            let settings = StratumSettings {
+                version_rolling: pool.version_rolling,
+                suggest_difficulty: suggested,
+                extranonce_subscribe: pool.extranonce_subscribe,
+                ..StratumSettings::new(url.clone(), &pool.user, pool.password.expose())
+            };
+            Box::new(StratumSource::new(settings, Arc::clone(connector), seed))
+        }
+        PoolAddress::Node { host, port } => {
+            let auth = match &pool.cookie_file {
+                Some(path) => RpcAuth::Cookie(path.clone()),
+                None => RpcAuth::Password {
+                    user: pool.user.clone(),
+                    password: pool.password.expose().to_owned(),
+                },
+            };
+            let payout = pool.payout_address.as_deref().unwrap_or_default();
+            let mut settings = SoloSettings::new(host.clone(), *port, auth, payout);
+            if let Some(difficulty) = suggested {
+                settings.share_difficulty = difficulty;
+            }
+            if !pool.version_rolling {
+                settings.version_mask = 0;
+            }
+            Box::new(SoloSource::new(settings, Arc::clone(connector), seed))
+        }
+    }
+}
