@@ -43,6 +43,8 @@ pub const FIELDS: &[Field] = &[
         secret: true,
     },
     field(POOL, "enabled", Kind::Boolean),
+    field(POOL, "quota", Kind::Number),
+    field(POOL, "group", Kind::Number),
     field(POOL, "suggest_difficulty", Kind::Number),
     field(POOL, "extranonce_subscribe", Kind::Boolean),
     field(POOL, "version_rolling", Kind::Boolean),

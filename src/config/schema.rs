@@ -61,6 +61,12 @@ pub struct PoolSection {
     /// Whether it is used.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// Strategy `quota`, and `groups` for a group's first pool: its part of the work; 0: only when no other works.
+    #[serde(default = "one")]
+    pub quota: u32,
+    /// Strategy `groups`: the group it belongs to.
+    #[serde(default)]
+    pub group: u8,
     /// Difficulty asked of the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suggest_difficulty: Option<f64>,
@@ -187,6 +193,8 @@ impl PoolSection {
             user: user.into(),
             password: Self::default_password(),
             enabled: true,
+            quota: 1,
+            group: 0,
             suggest_difficulty: None,
             extranonce_subscribe: false,
             version_rolling: true,
@@ -282,4 +290,8 @@ impl fmt::Display for LogLevel {
 
 fn yes() -> bool {
     true
+}
+
+fn one() -> u32 {
+    1
 }

@@ -311,3 +311,78 @@ proptest! {
         let _ = sources.load();
     }
 }
+
+const DOCUMENT: &str = include_str!("../../docs/configuration.md");
+
+/// The rows of the document's tables: field, value, default, meaning.
+fn documented_fields() -> Vec<Vec<&'static str>> {
+    let rows = DOCUMENT.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| {
+        row.trim_matches('|')
+            .split('|')
+            .map(|cell| cell.trim().trim_matches('`'))
+            .collect()
+    })
+    .collect()
+}
+
+#[test]
+fn every_field_is_documented_and_no_other() {
+    let mut documented: Vec<String> = documented_fields()
+        .iter()
+        .map(|row| row[0].to_owned())
+        .collect();
+    let mut fields: Vec<String> = FIELDS
+        .iter()
+        .map(|field| format!("{}.{}", field.section, field.name))
+        .collect();
+    documented.sort();
+    fields.sort();
+    assert_eq!(documented, fields);
+}
+
+#[test]
+fn every_documented_example_is_taken() {
+    let examples: Vec<&str> = DOCUMENT
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert_eq!(
+        examples.len(),
+        8,
+        "one for each section, and the minimal one"
+    );
+    for example in examples {
+        if let Err(error) = parse(example) {
+            panic!("{example}\n{error}");
+        }
+    }
+}
+
+#[test]
+fn the_documented_defaults_are_the_built_in_ones() {
+    let pool = PoolSection::stratum("a:1".parse().unwrap(), "");
+    let defaults = Config {
+        pool: vec![pool],
+        ..Config::default()
+    };
+    let mut value = serde_json::to_value(&defaults).unwrap();
+    value["pool"][0]["password"] = PoolSection::stratum("a:1".parse().unwrap(), "")
+        .password
+        .expose()
+        .into();
+    for row in documented_fields() {
+        let (section, name) = row[0].split_once('.').unwrap();
+        let table = value[section].get(0).unwrap_or(&value[section]);
+        match row[2] {
+            "must be given" => assert_eq!(row[0], "pool.url"),
+            "none" | "the board's" | "the address" => assert!(table[name].is_null(), "{}", row[0]),
+            "empty" => assert_eq!(table[name], "", "{}", row[0]),
+            written => {
+                let written: serde_json::Value = serde_json::from_str(written).unwrap();
+                assert_eq!(table[name], written, "{}", row[0]);
+            }
+        }
+    }
+}
