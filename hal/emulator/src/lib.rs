@@ -2,3 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod chain;
+pub mod clock;
+pub mod fault;
+pub mod machine;
+mod parts;

@@ -146,10 +146,10 @@ fn a_damaged_frame_is_dropped_and_the_next_one_heard() {
 #[test]
 fn every_nonce_verifies_and_carries_its_version_and_place() {
     let mut bench = Bench::new(settings(ChipType::Bm1362, 126));
-    bench.bring_up(0x00_0000_00);
+    bench.bring_up(0);
     let job = hex(JOB);
     bench.send(&job);
-    bench.wait(Duration::from_millis(1000));
+    bench.wait(Duration::from_secs(1));
     let heard = nonces(&bench.heard)
         .into_iter()
         .map(<[u8]>::to_vec)

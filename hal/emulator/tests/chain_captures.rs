@@ -36,7 +36,7 @@ fn captured_bm1366_job_gives_the_captured_replies_at_full_difficulty() {
     }
 }
 
-/// Registers read back as production chips answer: mujina `protocol.rs` and `REFERENCE.md`, DCENT_OS
+/// Registers read back as production chips answer: mujina `protocol.rs` and `REFERENCE.md`, `DCENT_OS`
 /// `assigned_address.rs`, bm13xx-rs `response.rs`, skot's BM1397 notes.
 #[test]
 fn identities_read_back_as_captured() {

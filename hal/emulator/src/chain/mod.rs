@@ -11,19 +11,21 @@
 
 pub mod chip;
 pub mod codec;
+mod fault;
 pub mod job;
 pub mod model;
 mod sampler;
 mod search;
 mod wire;
 
+pub use fault::{ChainFaults, Noise};
 pub use model::ChipType;
 pub use search::Focus;
 
 use chip::{Chip, Work};
 use codec::{Command, Reply};
 use job::Job;
-use search::Search;
+use search::{Search, Surroundings};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
 use wire::{Inbound, Outbound};
@@ -63,15 +65,23 @@ pub struct Chain {
     powered: bool,
     held: bool,
     celsius: f32,
+    faults: ChainFaults,
+    chance: fastrand::Rng,
+    /// When the next unasked frame is due, while there is such a fault.
+    chatter_due: Option<u64>,
 }
 
 /// Time that a chip takes to start its answer, and each chip to pass it on.
 const ANSWER_NANOS: u64 = 10_000;
 const RELAY_NANOS: u64 = 1_000;
+/// Time between unasked frames, while a chain has that fault.
+const CHATTER_NANOS: u64 = 1_000_000_000;
+/// Chips whose PLL change brings frames without meaning, while a chain has that fault.
+const GARBAGE_CHIPS: usize = 3;
 
 impl Chain {
-    /// A chain that has power and is out of reset.
-    pub fn new(settings: ChainSettings) -> Self {
+    /// A chain that has power and is out of reset. The seed decides nothing but how faults of chance fall.
+    pub fn new(settings: ChainSettings, seed: u64) -> Self {
         let length = settings.chips.clamp(1, 256);
         let chips: Vec<Chip> = (0..length).map(|_| Chip::new(settings.chip)).collect();
         Self {
@@ -84,6 +94,9 @@ impl Chain {
             powered: true,
             held: false,
             celsius: 25.0,
+            faults: ChainFaults::default(),
+            chance: fastrand::Rng::with_seed(seed),
+            chatter_due: None,
             settings,
         }
     }
@@ -127,13 +140,13 @@ impl Chain {
         loop {
             let byte = self.inbound.next_arrival().filter(|time| *time <= now);
             let unit = self.search.next_unit().filter(|time| *time <= now);
-            match (byte, unit) {
-                (Some(byte), unit) if unit.is_none_or(|unit| byte <= unit) => self.take_byte(byte),
-                (_, Some(unit)) => {
-                    self.now = unit;
-                    self.search.unit(unit, &mut self.chips, &mut self.outbound);
-                }
-                _ => break,
+            let chatter = self.chatter_due.filter(|time| *time <= now);
+            let next = [byte, unit, chatter].into_iter().flatten().min();
+            match next {
+                None => break,
+                Some(time) if byte == next => self.take_byte(time),
+                Some(time) if unit == next => self.take_unit(time),
+                Some(time) => self.chatter(time),
             }
         }
         self.inbound.settle(now);
@@ -142,7 +155,8 @@ impl Chain {
 
     /// Bytes that have reached the host by this time.
     pub fn transmit(&mut self, now: Duration, into: &mut Vec<u8>) {
-        self.outbound.deliver(nanos(now), into);
+        self.outbound
+            .deliver(nanos(now), &self.faults, &mut self.chance, into);
     }
 
     /// When something will happen by itself, search aside.
@@ -184,6 +198,42 @@ impl Chain {
         self.celsius = celsius;
     }
 
+    /// What is wrong with the chain from now on.
+    pub fn set_faults(&mut self, faults: ChainFaults) {
+        if faults.chatter != self.faults.chatter {
+            self.chatter_due = faults.chatter.then_some(self.now + CHATTER_NANOS);
+        }
+        self.faults = faults;
+    }
+
+    /// Looks at this many hashes per second from now on.
+    pub fn set_pace(&mut self, hashes_per_second: f64) {
+        self.settings.hashes_per_second = hashes_per_second;
+        self.search.set_pace(self.now, hashes_per_second);
+    }
+
+    /// Leaves out the search that was due before this time: under a real clock, time that is lost stays lost.
+    pub fn skip_search_to(&mut self, time: Duration) {
+        self.search.skip_to(nanos(time));
+    }
+
+    /// Sum of the core clocks of all chips that run, and of those that have work, in hertz.
+    pub fn clocks_hz(&self) -> (f64, f64) {
+        if !self.is_alive() {
+            return (0.0, 0.0);
+        }
+        let running = self.chips.iter().filter(|chip| chip.is_clocked());
+        running.fold((0.0, 0.0), |(all, working), chip| {
+            let clock = chip.clock_hz().unwrap_or(0.0);
+            let worked = if chip.position(self.now).is_some() {
+                clock
+            } else {
+                0.0
+            };
+            (all + clock, working + worked)
+        })
+    }
+
     /// Looks only where told, whenever a job comes; for replaying captures at full difficulty.
     pub fn set_focus(&mut self, focus: Option<Focus>) {
         self.search.focus = focus;
@@ -202,7 +252,9 @@ impl Chain {
     fn take_byte(&mut self, time: u64) {
         self.now = time;
         let alive = self.is_alive();
-        let commands = self.inbound.take(&self.chips);
+        let commands = self
+            .inbound
+            .take(&self.chips, &self.faults, &mut self.chance);
         if commands.is_empty() || !alive {
             return;
         }
@@ -213,69 +265,118 @@ impl Chain {
         self.search.resume(time, hashing);
     }
 
-    /// Carries a command down the chain to every chip that hears it, which are those that listen at its speed.
-    fn obey(&mut self, command: &Command, baud: u32, now: u64) {
-        let job = match command {
-            Command::Job(payload) => {
-                match Job::from_wire(self.settings.chip.job_style(), payload) {
-                    Some(job) => {
-                        self.jobs += 1;
-                        Some(Work {
-                            job: Arc::new(job),
-                            since: now,
-                            serial: self.jobs,
-                        })
-                    }
-                    None => return,
-                }
-            }
-            _ => None,
+    fn take_unit(&mut self, time: u64) {
+        self.now = time;
+        let mut around = Surroundings {
+            now: time,
+            outbound: &mut self.outbound,
+            faults: &self.faults,
+            chance: &mut self.chance,
         };
-        let mut answered_at = now + ANSWER_NANOS;
-        for chip in &mut self.chips {
+        self.search.unit(&mut self.chips, &mut around);
+    }
+
+    /// A chip, any, sends a register that nobody asked for.
+    fn chatter(&mut self, time: u64) {
+        self.chatter_due = Some(time + CHATTER_NANOS);
+        let index = self.chance.usize(..self.chips.len());
+        if let Some(chip) = self.chips.get(index).filter(|_| self.powered && !self.held) {
+            let reply = read_reply(chip, 0x40, self.celsius);
+            self.outbound.push(time, chip.baud(), reply);
+        }
+    }
+
+    fn obey(&mut self, command: &Command, baud: u32, now: u64) {
+        if let Command::Job(payload) = command {
+            let Some(job) = Job::from_wire(self.settings.chip.job_style(), payload) else {
+                return;
+            };
+            self.jobs += 1;
+            let work = Work {
+                job: Arc::new(job),
+                since: now,
+                serial: self.jobs,
+            };
+            self.hearing(baud, |_, chip| chip.work = Some(work.clone()));
+            let mut around = Surroundings {
+                now,
+                outbound: &mut self.outbound,
+                faults: &self.faults,
+                chance: &mut self.chance,
+            };
+            self.search.focused(&mut self.chips, &mut around);
+            return;
+        }
+        let mut answers = Vec::new();
+        let (celsius, silent, mut garbled) = (self.celsius, self.faults.silent.clone(), 0);
+        let garbles = if self.faults.pll_garbage {
+            GARBAGE_CHIPS
+        } else {
+            0
+        };
+        let mut chance = self.chance.clone();
+        self.hearing(baud, |index, chip| {
+            let at = now + ANSWER_NANOS + index as u64 * RELAY_NANOS;
+            match command {
+                Command::SetAddress(address) if !chip.addressed => chip.take_address(*address),
+                Command::Inactive => chip.deactivate(),
+                Command::Write {
+                    chip: only,
+                    register,
+                    value,
+                } if only.is_none_or(|only| only == chip.address) => {
+                    let garbles = chip.write(*register, *value) && garbled < garbles;
+                    garbled += usize::from(garbles);
+                    answers.extend(garbles.then(|| {
+                        let nonce = chance.u32(..).to_be_bytes();
+                        let place = chance.u8(..);
+                        let reply = Reply::nonce(nonce, 0, place, 0, chip.long_replies());
+                        (at, chip.baud(), reply)
+                    }));
+                }
+                Command::Read {
+                    chip: only,
+                    register,
+                } if only.is_none_or(|only| only == chip.address) && !silent.contains(&index) => {
+                    answers.push((at, chip.baud(), read_reply(chip, *register, celsius)));
+                }
+                _ => {}
+            }
+        });
+        self.chance = chance;
+        for (at, baud, reply) in answers {
+            self.outbound.push(at, baud, reply);
+        }
+    }
+
+    /// Carries a command down the chain to every chip that hears it: those that listen at its speed, up to the first
+    /// that passes nothing on.
+    fn hearing(&mut self, baud: u32, mut act: impl FnMut(usize, &mut Chip)) {
+        let faults = &self.faults;
+        for (index, chip) in self
+            .chips
+            .iter_mut()
+            .enumerate()
+            .take_while(|(index, _)| faults.reaches(*index))
+        {
             let relays = chip.relaying;
             if chip.baud() == baud {
-                match command {
-                    Command::SetAddress(address) if !chip.addressed => chip.take_address(*address),
-                    Command::SetAddress(_) => {}
-                    Command::Inactive => chip.deactivate(),
-                    Command::Write {
-                        chip: only,
-                        register,
-                        value,
-                    } => {
-                        if only.is_none_or(|only| only == chip.address) {
-                            chip.write(*register, *value);
-                        }
-                    }
-                    Command::Read {
-                        chip: only,
-                        register,
-                    } => {
-                        if only.is_none_or(|only| only == chip.address) {
-                            let value = chip.read(*register, self.celsius);
-                            let reply = Reply::register(
-                                value,
-                                chip.address,
-                                *register,
-                                chip.long_replies(),
-                            );
-                            self.outbound.push(answered_at, chip.baud(), reply);
-                        }
-                    }
-                    Command::Job(_) => chip.work.clone_from(&job),
-                }
+                act(index, chip);
             }
-            answered_at += RELAY_NANOS;
             if !relays {
                 break;
             }
         }
-        if job.is_some() {
-            self.search
-                .focused(now, &mut self.chips, &mut self.outbound);
-        }
     }
+}
+
+fn read_reply(chip: &Chip, register: u8, celsius: f32) -> Reply {
+    Reply::register(
+        chip.read(register, celsius),
+        chip.address,
+        register,
+        chip.long_replies(),
+    )
 }
 
 fn nanos(time: Duration) -> u64 {

@@ -8,13 +8,26 @@ use super::{
     ChainSettings,
     chip::{Chip, Position},
     codec::Reply,
-    job::{Job, second_hash_head},
+    fault::ChainFaults,
+    job::{Job, rolled_bits, second_hash_head},
     model::{ChipType, ResultHeader},
     wire::Outbound,
 };
+use std::{collections::BTreeMap, ops::Range};
 
 /// Time from a core's find to the chip's answer.
 const PIPELINE_NANOS: u64 = 200_000;
+
+/// Time between the repetitions of a stuck core.
+const REPEAT_NANOS: u64 = 1_000_000_000;
+
+/// What the search needs of the chain besides its chips.
+pub(super) struct Surroundings<'a> {
+    pub(super) now: u64,
+    pub(super) outbound: &'a mut Outbound,
+    pub(super) faults: &'a ChainFaults,
+    pub(super) chance: &'a mut fastrand::Rng,
+}
 
 /// A part of the search space to look at instead, once per job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +53,8 @@ pub(super) struct Search {
     unit: u64,
     active: bool,
     cache: Option<Batch>,
+    /// When each stuck core may repeat itself again.
+    repeats: BTreeMap<(usize, u32), u64>,
 }
 
 /// States after the first header block, one per sub-core, good for as long as the key holds.
@@ -62,6 +77,7 @@ impl Search {
             unit: 0,
             active: false,
             cache: None,
+            repeats: BTreeMap::new(),
         }
     }
 
@@ -74,6 +90,17 @@ impl Search {
         self.active = active;
     }
 
+    /// Looks at this many hashes per second from now on.
+    pub(super) fn set_pace(&mut self, now: u64, hashes_per_second: f64) {
+        self.unit_nanos = f64::from(self.kind.subcores()) * 1e9 / hashes_per_second.max(1.0);
+        self.unit = (now as f64 / self.unit_nanos).ceil() as u64;
+    }
+
+    /// Leaves out what should have been looked at before this time.
+    pub(super) fn skip_to(&mut self, time: u64) {
+        self.unit = self.unit.max((time as f64 / self.unit_nanos) as u64);
+    }
+
     /// When the next unit is due.
     pub(super) fn next_unit(&self) -> Option<u64> {
         self.active
@@ -81,83 +108,95 @@ impl Search {
     }
 
     /// Looks at the place of the core whose turn it is.
-    pub(super) fn unit(&mut self, now: u64, chips: &mut [Chip], outbound: &mut Outbound) {
+    pub(super) fn unit(&mut self, chips: &mut [Chip], around: &mut Surroundings<'_>) {
         let count = chips.len().max(1) as u64;
         let core = (self.unit / count % u64::from(self.kind.cores())) as u32;
         let index = (self.unit % count) as usize;
         self.unit += 1;
+        if !around.faults.reaches(index) {
+            return;
+        }
         let Some(chip) = chips.get_mut(index) else {
             return;
         };
-        let Some(Position { batch, counter }) = chip.position(now) else {
+        let Some(Position { batch, counter }) = chip.position(around.now) else {
             return;
         };
-        let nonce = core << 25 | counter;
+        if around.faults.stuck.contains(&(index, core)) {
+            self.repeat(index, core, chip, around);
+            return;
+        }
         let subcores = self.kind.subcores();
         self.look(
-            now,
+            index,
             chip,
-            outbound,
-            nonce,
+            core << 25 | counter,
             batch * subcores..(batch + 1) * subcores,
+            around,
         );
     }
 
     /// Looks at the part of the search space that `set_focus` named, for the chip that owns it.
-    pub(super) fn focused(&mut self, now: u64, chips: &mut [Chip], outbound: &mut Outbound) {
+    pub(super) fn focused(&mut self, chips: &mut [Chip], around: &mut Surroundings<'_>) {
         let Some(focus) = self.focus else { return };
         for nonce in (0..focus.nonces).map(|step| focus.first_nonce.wrapping_add(step)) {
             let low = nonce & 0x01FF_FFFF;
             let owner = chips
                 .iter_mut()
-                .filter(|chip| chip.first_nonce() <= low)
-                .max_by_key(|chip| chip.first_nonce());
-            if let Some(chip) = owner {
-                self.look(
-                    now,
-                    chip,
-                    outbound,
-                    nonce,
-                    focus.first_variant..focus.first_variant + focus.variants,
-                );
+                .enumerate()
+                .filter(|(_, chip)| chip.first_nonce() <= low)
+                .max_by_key(|(_, chip)| chip.first_nonce());
+            if let Some((index, chip)) = owner {
+                let variants = focus.first_variant..focus.first_variant + focus.variants;
+                self.look(index, chip, nonce, variants, around);
             }
         }
     }
 
     fn look(
         &mut self,
-        now: u64,
+        index: usize,
         chip: &mut Chip,
-        outbound: &mut Outbound,
         nonce: u32,
-        variants: std::ops::Range<u32>,
+        variants: Range<u32>,
+        around: &mut Surroundings<'_>,
     ) {
         let Some(work) = chip.work.clone() else {
             return;
         };
         let mask = chip.version_mask();
-        let nonce_bytes = nonce.to_be_bytes();
-        let block = work.job.second_block(nonce_bytes);
+        let block = work.job.second_block(nonce.to_be_bytes());
         let (kind, zero_bits, first) = (self.kind, self.zero_bits, variants.start);
         for (variant, midstate) in (first..).zip(self.batch(&work.job, work.serial, mask, variants))
         {
             let head = second_hash_head(*midstate, block);
             if let Some(excess) = passes(head, zero_bits, chip.ticket_mask()) {
-                let reply = answer(kind, chip, &work.job, nonce_bytes, variant, excess);
-                if !outbound.push(now + PIPELINE_NANOS, chip.baud(), reply) {
-                    chip.overflows = chip.overflows.saturating_add(1);
+                let mut told = nonce;
+                if around.faults.bad_share > 0.0 && around.chance.f64() < around.faults.bad_share {
+                    told ^= 1 << around.chance.u32(..17);
+                    chip.nonce_errors = chip.nonce_errors.saturating_add(1);
                 }
+                let reply = answer(kind, chip, &work.job, told, variant, excess);
+                around.send(index, chip, reply);
             }
         }
     }
 
-    fn batch(
-        &mut self,
-        job: &Job,
-        serial: u64,
-        mask: u16,
-        variants: std::ops::Range<u32>,
-    ) -> &[[u32; 8]] {
+    /// A stuck core says what it said before, whatever the job.
+    fn repeat(&mut self, index: usize, core: u32, chip: &mut Chip, around: &mut Surroundings<'_>) {
+        let due = self.repeats.entry((index, core)).or_insert(around.now);
+        if around.now < *due {
+            return;
+        }
+        *due = around.now + REPEAT_NANOS;
+        if let Some(work) = chip.work.clone() {
+            let nonce = core << 25 | chip.first_nonce();
+            let reply = answer(self.kind, chip, &work.job, nonce, 0, 0);
+            around.send(index, chip, reply);
+        }
+    }
+
+    fn batch(&mut self, job: &Job, serial: u64, mask: u16, variants: Range<u32>) -> &[[u32; 8]] {
         let number = variants.start;
         let hit = self.cache.as_ref().is_some_and(|batch| {
             (batch.serial, batch.number, batch.mask) == (serial, number, mask)
@@ -188,20 +227,31 @@ fn passes(head: u64, zero_bits: u32, ticket_mask: u32) -> Option<u8> {
     })
 }
 
-fn answer(
-    kind: ChipType,
-    chip: &Chip,
-    job: &Job,
-    nonce: [u8; 4],
-    variant: u32,
-    excess: u8,
-) -> Reply {
+impl Surroundings<'_> {
+    fn send(&mut self, index: usize, chip: &mut Chip, reply: Reply) {
+        if !self.faults.silent.contains(&index)
+            && !self
+                .outbound
+                .push(self.now + PIPELINE_NANOS, chip.baud(), reply)
+        {
+            chip.overflows = chip.overflows.saturating_add(1);
+        }
+    }
+}
+
+fn answer(kind: ChipType, chip: &Chip, job: &Job, nonce: u32, variant: u32, excess: u8) -> Reply {
     let subcore = (variant % kind.subcores()) as u8;
     let result_header = match kind.result_header() {
         ResultHeader::JobOver3Bits => job.header & 0xF8 | subcore,
         ResultHeader::JobOver4Bits => job.header << 1 & 0xF0 | subcore,
         ResultHeader::JobOver2Bits => job.header & 0xFC | subcore,
     };
-    let version = super::job::rolled_bits(variant, chip.version_mask());
-    Reply::nonce(nonce, excess, result_header, version, chip.long_replies())
+    let version = rolled_bits(variant, chip.version_mask());
+    Reply::nonce(
+        nonce.to_be_bytes(),
+        excess,
+        result_header,
+        version,
+        chip.long_replies(),
+    )
 }

@@ -3,6 +3,7 @@
 use super::{
     chip::Chip,
     codec::{Command, Receiver, Reply},
+    fault::ChainFaults,
     model::JobStyle,
     sampler::Sampler,
 };
@@ -68,7 +69,12 @@ impl Inbound {
     }
 
     /// The first byte is complete: gives the commands that it ends, each with the speed it was heard at.
-    pub(super) fn take(&mut self, chips: &[Chip]) -> Vec<(u32, Command)> {
+    pub(super) fn take(
+        &mut self,
+        chips: &[Chip],
+        faults: &ChainFaults,
+        chance: &mut fastrand::Rng,
+    ) -> Vec<(u32, Command)> {
         let (Some(byte), Some(time)) = (self.bytes.pop_front(), self.arrival) else {
             return Vec::new();
         };
@@ -76,16 +82,20 @@ impl Inbound {
         self.arrival = (!self.bytes.is_empty()).then(|| time + byte_nanos(self.host_baud));
         self.listen_as(chips);
         let mut commands = Vec::new();
-        for Listener {
-            baud,
-            sampler,
-            receiver,
-        } in &mut self.listeners
-        {
-            sampler.byte(byte, self.host_baud, *baud, &mut |heard| {
-                commands.extend(receiver.push(heard).map(|command| (*baud, command)));
-            });
-        }
+        let host_baud = self.host_baud;
+        let listeners = &mut self.listeners;
+        damaged(byte, faults, chance, &mut |byte| {
+            for Listener {
+                baud,
+                sampler,
+                receiver,
+            } in listeners.iter_mut()
+            {
+                sampler.byte(byte, host_baud, faults.skewed(*baud), &mut |heard| {
+                    commands.extend(receiver.push(heard).map(|command| (*baud, command)));
+                });
+            }
+        });
         commands
     }
 
@@ -175,7 +185,13 @@ impl Outbound {
         Some(self.start_of(first) + left * byte_nanos(first.baud))
     }
 
-    pub(super) fn deliver(&mut self, now: u64, into: &mut Vec<u8>) {
+    pub(super) fn deliver(
+        &mut self,
+        now: u64,
+        faults: &ChainFaults,
+        chance: &mut fastrand::Rng,
+        into: &mut Vec<u8>,
+    ) {
         while let Some(first) = self.replies.front() {
             let start = self.start_of(first);
             let end = start + byte_nanos(first.baud);
@@ -185,11 +201,13 @@ impl Outbound {
             if start > self.busy_until + 2 * byte_nanos(first.baud) {
                 self.sampler.idle(&mut |byte| into.push(byte));
             }
-            if let Some(byte) = first.reply.bytes().get(self.sent) {
-                self.sampler
-                    .byte(*byte, first.baud, self.host_baud, &mut |byte| {
-                        into.push(byte);
-                    });
+            let (baud, byte) = (first.baud, first.reply.bytes().get(self.sent).copied());
+            if let Some(byte) = byte.filter(|_| !faults.mute) {
+                damaged(byte, faults, chance, &mut |byte| {
+                    let skewed = faults.skewed(baud);
+                    self.sampler
+                        .byte(byte, skewed, self.host_baud, &mut |byte| into.push(byte));
+                });
             }
             self.sent += 1;
             self.busy_until = end;
@@ -211,6 +229,13 @@ impl Outbound {
 
     fn start_of(&self, waiting: &Waiting) -> u64 {
         self.busy_until.max(waiting.ready)
+    }
+}
+
+fn damaged(byte: u8, faults: &ChainFaults, chance: &mut fastrand::Rng, out: &mut impl FnMut(u8)) {
+    match faults.noise {
+        Some(noise) => noise.pass(byte, chance, out),
+        None => out(byte),
     }
 }
 

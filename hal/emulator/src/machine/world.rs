@@ -1,0 +1,637 @@
+//! Everything about the machine but the chips: temperatures, air, volts, and what is wrong at the moment.
+
+use super::{
+    physics::{Board, Fan, Load, Rail, error_share, outlet_c},
+    settings::{MachineSettings, Place, SensorWiring},
+};
+use crate::{
+    chain::ChainFaults,
+    clock::Clock,
+    fault::{Fault, Subject},
+};
+use cgminer_hal::emulated::{GpioLine, PwmLine, TachLine, WatchdogCell};
+use serde::Serialize;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use thiserror::Error;
+
+const STEP: Duration = Duration::from_millis(20);
+/// Steps in a second; temperatures are remembered once a second.
+const STEPS_PER_SECOND: u64 = 50;
+const REMEMBERED_SECONDS: usize = 121;
+/// Faults at once.
+const FAULTS_MAX: usize = 256;
+
+/// The world behind its lock; every use brings it up to the present first.
+#[derive(Clone, Debug)]
+pub struct SharedWorld {
+    world: Arc<Mutex<World>>,
+    clock: Clock,
+}
+
+impl SharedWorld {
+    pub(super) fn new(world: World, clock: Clock) -> Self {
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            clock,
+        }
+    }
+
+    /// The machine's time.
+    pub fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// Looks at or changes the world as it is now.
+    pub fn with<R>(&self, look: impl FnOnce(&mut World) -> R) -> R {
+        let mut world = self.world.lock().unwrap_or_else(PoisonError::into_inner);
+        world.advance(self.clock.now());
+        look(&mut world)
+    }
+}
+
+/// Why a fault was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum FaultError {
+    /// It names something that the machine does not have.
+    #[error("the machine has no {0}; look at `status` for what it has")]
+    Unknown(String),
+    /// Too many are active.
+    #[error("{FAULTS_MAX} faults are active already; clear some first")]
+    TooMany,
+}
+
+/// What a sensor feels: itself, then its remote diodes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sensed {
+    /// It does not answer.
+    Nak,
+    /// Temperatures; none for an open diode.
+    Celsius(f32, Vec<Option<f32>>),
+    /// The least that its register holds.
+    Least,
+}
+
+/// The machine without its chips.
+#[derive(Debug)]
+pub struct World {
+    settings: MachineSettings,
+    /// Steps done.
+    steps: u64,
+    pub(super) boards: Vec<Board>,
+    pub(super) loads: Vec<Load>,
+    pub(super) fans: Vec<FanUnit>,
+    /// The supply.
+    pub supply: Supply,
+    /// Voltage controllers by chain.
+    pub(super) controllers: Vec<Option<Controller>>,
+    outlet_c: f32,
+    remembered: VecDeque<Vec<(f32, Vec<Option<f32>>)>>,
+    active: Vec<Active>,
+    next_fault: u64,
+    watchdogs: Vec<Watched>,
+    resets: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct FanUnit {
+    pub(super) name: String,
+    pub(super) full_rpm: f32,
+    pub(super) pwm: PwmLine,
+    pub(super) tach: TachLine,
+    pub(super) state: Fan,
+    shown_rpm: f32,
+}
+
+/// The supply as its own controller sees it.
+#[derive(Debug)]
+pub struct Supply {
+    /// Output.
+    pub rail: Rail,
+    /// Voltage that it was told to make.
+    pub told_mv: f32,
+    /// Whether a command lets it deliver.
+    pub told_on: bool,
+    /// Enable line and the level that means on.
+    pub(super) enable: Option<(GpioLine, bool)>,
+    rated_w: f32,
+    /// When its watchdog cuts the output unless fed before; none while it is off.
+    pub watchdog_until: Option<Duration>,
+}
+
+/// A hash board's voltage controller.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Controller {
+    /// Whether it passes the rail on.
+    pub on: bool,
+    /// Voltage that it was told to make; the rail's own if none.
+    pub told_mv: Option<f32>,
+    /// When it switches off unless it hears a heartbeat before.
+    pub until: Duration,
+}
+
+#[derive(Clone, Debug)]
+struct Active {
+    id: u64,
+    fault: Fault,
+    until: Option<Duration>,
+    held: Option<(f32, Vec<Option<f32>>)>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    cell: WatchdogCell,
+    feeds: u64,
+    fed_at: Duration,
+}
+
+/// The machine as it really is, whatever its sensors say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Truth {
+    /// Machine time in seconds.
+    pub seconds: f64,
+    /// Temperature of the room.
+    pub inlet_c: f32,
+    /// Temperature of the air that leaves.
+    pub outlet_c: f32,
+    /// Boards by chain.
+    pub boards: Vec<Board>,
+    /// Speeds of the fans by name.
+    pub fans: Vec<(String, f32)>,
+    /// Output of the supply.
+    pub rail: Rail,
+    /// Power of all boards.
+    pub power_w: f32,
+    /// Faults in force: number and fault.
+    pub faults: Vec<(u64, Fault)>,
+    /// How often a watchdog has reset the machine.
+    pub watchdog_resets: u64,
+}
+
+impl World {
+    pub(super) fn new(settings: MachineSettings, wires: WorldWires) -> Self {
+        let boards = vec![Board::cold(settings.ambient_c); settings.chains.len()];
+        let mut controllers = vec![None; settings.chains.len()];
+        for controller in &settings.controllers {
+            if let Some(slot) = controllers.get_mut(controller.chain) {
+                *slot = Some(Controller::default());
+            }
+        }
+        let fans = settings
+            .fans
+            .iter()
+            .zip(wires.fans)
+            .map(|(fan, (pwm, tach))| FanUnit {
+                name: fan.name.clone(),
+                full_rpm: fan.full_rpm as f32,
+                pwm,
+                tach,
+                state: Fan::default(),
+                shown_rpm: 0.0,
+            })
+            .collect();
+        let supply = Supply {
+            rail: Rail::default(),
+            told_mv: settings.board.nominal_mv as f32,
+            told_on: true,
+            enable: wires.enable,
+            rated_w: settings
+                .supply
+                .as_ref()
+                .map_or(f32::INFINITY, |supply| supply.rated_w),
+            watchdog_until: None,
+        };
+        Self {
+            steps: 0,
+            loads: vec![Load::default(); boards.len()],
+            boards,
+            fans,
+            supply,
+            controllers,
+            outlet_c: settings.ambient_c,
+            remembered: VecDeque::new(),
+            active: Vec::new(),
+            next_fault: 1,
+            watchdogs: wires
+                .watchdogs
+                .into_iter()
+                .map(|cell| Watched {
+                    cell,
+                    feeds: 0,
+                    fed_at: Duration::ZERO,
+                })
+                .collect(),
+            resets: 0,
+            settings,
+        }
+    }
+
+    /// Machine time, in whole steps.
+    pub fn now(&self) -> Duration {
+        STEP * u32::try_from(self.steps % u64::from(u32::MAX)).unwrap_or(0)
+            + STEP * u32::MAX * u32::try_from(self.steps / u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    /// Lives until this time.
+    pub fn advance(&mut self, now: Duration) {
+        let due = u64::try_from(now.as_nanos() / STEP.as_nanos()).unwrap_or(self.steps);
+        while self.steps < due {
+            self.step();
+            self.steps += 1;
+        }
+    }
+
+    /// Makes something go wrong, for a while or until cleared; gives the number by which to clear it.
+    ///
+    /// # Errors
+    /// When it names what the machine does not have.
+    pub fn inject(&mut self, fault: Fault, lasting: Option<Duration>) -> Result<u64, FaultError> {
+        self.check(&fault)?;
+        if self.active.len() >= FAULTS_MAX {
+            return Err(FaultError::TooMany);
+        }
+        let held = match &fault {
+            Fault::SensorStuck { sensor } => {
+                self.sensor_index(sensor).and_then(|index| self.felt(index))
+            }
+            _ => None,
+        };
+        if fault == Fault::SupplyTrip {
+            self.supply.rail.tripped = true;
+        }
+        let id = self.next_fault;
+        self.next_fault += 1;
+        let until = lasting.map(|time| self.now() + time);
+        self.active.push(Active {
+            id,
+            fault,
+            until,
+            held,
+        });
+        Ok(id)
+    }
+
+    /// Ends a fault; false when there is none of that number.
+    pub fn clear(&mut self, id: u64) -> bool {
+        let before = self.active.len();
+        self.active.retain(|active| active.id != id);
+        self.active.len() < before
+    }
+
+    /// Ends all faults.
+    pub fn clear_all(&mut self) {
+        self.active.clear();
+    }
+
+    /// Faults in force.
+    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
+        self.active.iter().map(|active| &active.fault)
+    }
+
+    /// The machine as it really is.
+    pub fn truth(&self) -> Truth {
+        Truth {
+            seconds: self.now().as_secs_f64(),
+            inlet_c: self.inlet_c(),
+            outlet_c: self.outlet_c,
+            boards: self.boards.clone(),
+            fans: self
+                .fans
+                .iter()
+                .map(|fan| (fan.name.clone(), fan.state.rpm))
+                .collect(),
+            rail: self.supply.rail,
+            power_w: self.power_w(),
+            faults: self
+                .active
+                .iter()
+                .map(|active| (active.id, active.fault.clone()))
+                .collect(),
+            watchdog_resets: self.resets,
+        }
+    }
+
+    /// What the sensor of that number gives.
+    pub fn sense(&self, index: usize) -> Sensed {
+        let Some((mut local, mut remotes)) = self.felt(index) else {
+            return Sensed::Nak;
+        };
+        let Some(SensorWiring { name, .. }) = self.settings.sensors.get(index) else {
+            return Sensed::Nak;
+        };
+        for Active { fault, held, .. } in &self.active {
+            match fault {
+                Fault::SensorNak { sensor } if sensor == name => return Sensed::Nak,
+                Fault::SensorImplausible { sensor } if sensor == name => return Sensed::Least,
+                Fault::SensorZero { sensor } if sensor == name => {
+                    local = 0.0;
+                    remotes.iter_mut().for_each(|remote| *remote = Some(0.0));
+                }
+                Fault::SensorStuck { sensor } if sensor == name => {
+                    if let Some(held) = held {
+                        (local, remotes) = held.clone();
+                    }
+                }
+                Fault::SensorJump { sensor, celsius } if sensor == name => {
+                    local += celsius;
+                    remotes
+                        .iter_mut()
+                        .flatten()
+                        .for_each(|remote| *remote += celsius);
+                }
+                Fault::SensorLate { sensor, seconds } if sensor == name => {
+                    let past = self
+                        .remembered
+                        .iter()
+                        .rev()
+                        .nth(*seconds as usize)
+                        .or(self.remembered.front());
+                    if let Some(felt) = past.and_then(|all| all.get(index)) {
+                        (local, remotes) = felt.clone();
+                    }
+                }
+                Fault::SensorOpenDiode { sensor } if sensor == name => {
+                    remotes.iter_mut().for_each(|remote| *remote = None);
+                }
+                _ => {}
+            }
+        }
+        Sensed::Celsius(local, remotes)
+    }
+
+    /// Power of all boards.
+    pub fn power_w(&self) -> f32 {
+        self.boards.iter().map(|board| board.power_w).sum()
+    }
+
+    /// Current that a board takes, in amperes.
+    pub fn amperes(&self, chain: usize) -> f32 {
+        self.boards.get(chain).map_or(0.0, |board| {
+            board.power_w / (board.rail_mv / 1000.0).max(1.0)
+        })
+    }
+
+    /// Voltage controller of a chain.
+    pub fn controller(&mut self, chain: usize) -> Option<&mut Controller> {
+        self.controllers.get_mut(chain).and_then(Option::as_mut)
+    }
+
+    /// Duty output of a fan, and the speed that its tachometer tells.
+    pub fn fan(&self, name: &str) -> Option<(PwmLine, f32)> {
+        self.fans
+            .iter()
+            .find(|fan| fan.name == name)
+            .map(|fan| (fan.pwm.clone(), fan.shown_rpm))
+    }
+
+    /// Whether the rail at the chips keeps them alive.
+    pub fn chips_have_power(&self, chain: usize) -> bool {
+        let enough = self.settings.board.brown_out_mv as f32;
+        self.boards
+            .get(chain)
+            .is_some_and(|board| board.rail_mv >= enough)
+            && !self.board_is_gone(chain)
+    }
+
+    /// Whether the board of a chain has been pulled.
+    pub fn board_is_gone(&self, chain: usize) -> bool {
+        self.faults()
+            .any(|fault| *fault == Fault::BoardGone { chain })
+    }
+
+    /// Faults that the chain itself has to show; `mhz` is the clock that its chips run at.
+    pub fn chain_faults(&self, index: usize, mhz: f32) -> ChainFaults {
+        let mut faults = ChainFaults::default();
+        for fault in self.faults() {
+            faults.add(index, fault);
+        }
+        let rail_mv = self.boards.get(index).map_or(0.0, |board| board.rail_mv);
+        faults.bad_share = faults
+            .bad_share
+            .max(error_share(&self.settings.board, rail_mv, mhz));
+        faults
+    }
+
+    fn step(&mut self) {
+        let now = self.now();
+        let seconds = STEP.as_secs_f32();
+        self.active
+            .retain(|active| active.until.is_none_or(|until| now < until));
+        self.step_watchdogs(now);
+        self.step_supply(seconds, now);
+        self.step_fans(seconds);
+        let airflow = self.airflow();
+        let inlet_c = self.inlet_c();
+        let extra: Vec<f32> = (0..self.boards.len())
+            .map(|chain| self.extra_heat(chain))
+            .collect();
+        let heat = self.power_w() + extra.iter().sum::<f32>();
+        self.outlet_c = outlet_c(inlet_c, heat, airflow);
+        let air_c = f32::midpoint(inlet_c, self.outlet_c);
+        for ((board, load), extra_w) in self.boards.iter_mut().zip(&self.loads).zip(extra) {
+            board.step(
+                seconds,
+                &self.settings.board,
+                *load,
+                air_c,
+                airflow,
+                extra_w,
+            );
+        }
+        if self.steps % STEPS_PER_SECOND == 0 {
+            let felt = (0..self.settings.sensors.len())
+                .filter_map(|index| self.felt(index))
+                .collect();
+            self.remembered.push_back(felt);
+            if self.remembered.len() > REMEMBERED_SECONDS {
+                self.remembered.pop_front();
+            }
+        }
+    }
+
+    fn step_supply(&mut self, seconds: f32, now: Duration) {
+        let excess: u32 = self
+            .faults()
+            .map(|fault| {
+                if let Fault::SupplyOverVoltage { millivolts } = fault {
+                    *millivolts
+                } else {
+                    0
+                }
+            })
+            .sum();
+        let sag = self.faults().find_map(|fault| {
+            if let Fault::BrownOut { millivolts } = fault {
+                Some(*millivolts as f32)
+            } else {
+                None
+            }
+        });
+        let power_w = self.power_w();
+        let supply = &mut self.supply;
+        let line_allows = supply
+            .enable
+            .as_ref()
+            .is_none_or(|(line, on)| line.level() == *on);
+        let starved = supply.watchdog_until.is_some_and(|until| now >= until);
+        if !line_allows {
+            supply.rail.disabled();
+            supply.watchdog_until = None;
+        }
+        let target =
+            (line_allows && supply.told_on && !starved).then_some(supply.told_mv + excess as f32);
+        supply.rail.step(seconds, target, power_w, supply.rated_w);
+        let rail_mv = sag.map_or(supply.rail.output_mv, |sag| supply.rail.output_mv.min(sag));
+        for (chain, board) in self.boards.iter_mut().enumerate() {
+            let lost = self
+                .active
+                .iter()
+                .any(|active| active.fault == Fault::HeartbeatLoss { chain });
+            board.rail_mv = match self.controllers.get(chain).copied().flatten() {
+                Some(controller) if !controller.on || now >= controller.until || lost => 0.0,
+                Some(controller) => controller.told_mv.map_or(rail_mv, |told| told.min(rail_mv)),
+                None => rail_mv,
+            };
+        }
+    }
+
+    fn step_fans(&mut self, seconds: f32) {
+        for fan in &mut self.fans {
+            let asked = fan.pwm.level().0 / 100.0;
+            let mut turns = 1.0;
+            let mut lie = None;
+            for Active { fault, .. } in &self.active {
+                match fault {
+                    Fault::FanStop { fan: name } if *name == fan.name => turns = 0.0,
+                    Fault::FanSlow { fan: name, share } if *name == fan.name => {
+                        turns = share.clamp(0.0, 1.0);
+                    }
+                    Fault::TachLies { fan: name, rpm } if *name == fan.name => {
+                        lie = Some(*rpm as f32);
+                    }
+                    Fault::FanStopTachLies { fan: name } if *name == fan.name => {
+                        turns = 0.0;
+                        lie = Some(asked * fan.full_rpm);
+                    }
+                    _ => {}
+                }
+            }
+            fan.state.step(seconds, asked, fan.full_rpm * turns);
+            fan.shown_rpm = lie.unwrap_or(fan.state.rpm);
+            let pulses = fan.state.pulses(seconds, fan.shown_rpm);
+            fan.tach.add(pulses);
+        }
+    }
+
+    /// A watchdog that starves resets the control board, which lets go of all its outputs.
+    fn step_watchdogs(&mut self, now: Duration) {
+        for watched in &mut self.watchdogs {
+            let feeds = watched.cell.feeds();
+            if feeds != watched.feeds {
+                watched.feeds = feeds;
+                watched.fed_at = now;
+            }
+            if watched
+                .cell
+                .timeout()
+                .is_some_and(|timeout| now.saturating_sub(watched.fed_at) > timeout)
+            {
+                watched.cell.disarm();
+                self.resets += 1;
+                if let Some((line, on)) = &self.supply.enable {
+                    line.set(!on);
+                }
+            }
+        }
+    }
+
+    fn airflow(&self) -> f32 {
+        let share = |fan: &FanUnit| fan.state.rpm / fan.full_rpm.max(1.0);
+        self.fans.iter().map(share).sum::<f32>() / (self.fans.len().max(1) as f32)
+    }
+
+    fn inlet_c(&self) -> f32 {
+        let warmer: f32 = self
+            .faults()
+            .map(|fault| {
+                if let Fault::HotRoom { celsius } = fault {
+                    *celsius
+                } else {
+                    0.0
+                }
+            })
+            .sum();
+        self.settings.ambient_c + warmer
+    }
+
+    fn extra_heat(&self, board: usize) -> f32 {
+        self.faults()
+            .map(|fault| match fault {
+                Fault::OverTemperature { chain, watts } if *chain == board => *watts,
+                _ => 0.0,
+            })
+            .sum()
+    }
+
+    fn felt(&self, index: usize) -> Option<(f32, Vec<Option<f32>>)> {
+        let sensor = self.settings.sensors.get(index)?;
+        let remotes = sensor
+            .remotes
+            .iter()
+            .map(|place| Some(self.temperature(*place)))
+            .collect();
+        Some((self.temperature(sensor.at), remotes))
+    }
+
+    fn temperature(&self, place: Place) -> f32 {
+        let board = |chain: usize| {
+            self.boards
+                .get(chain)
+                .copied()
+                .unwrap_or_else(|| Board::cold(self.inlet_c()))
+        };
+        match place {
+            Place::Inlet => self.inlet_c(),
+            Place::Outlet => self.outlet_c,
+            Place::BoardInlet { chain } => f32::midpoint(self.inlet_c(), board(chain).pcb_c),
+            Place::BoardOutlet { chain } => board(chain).pcb_c,
+            Place::Chip { chain } => board(chain).chip_c,
+        }
+    }
+
+    fn sensor_index(&self, name: &str) -> Option<usize> {
+        self.settings
+            .sensors
+            .iter()
+            .position(|sensor| sensor.name == name)
+    }
+
+    fn check(&self, fault: &Fault) -> Result<(), FaultError> {
+        let known = match fault.subject() {
+            Subject::Machine => true,
+            Subject::Sensor(name) => self.sensor_index(name).is_some(),
+            Subject::Fan(name) => self.fans.iter().any(|fan| fan.name == name),
+            Subject::Chain(chain) => chain < self.boards.len(),
+            Subject::Chip(chain, chip) => self
+                .settings
+                .chains
+                .get(chain)
+                .is_some_and(|wiring| chip < wiring.chips),
+        };
+        if known {
+            Ok(())
+        } else {
+            Err(FaultError::Unknown(fault.subject().to_string()))
+        }
+    }
+}
+
+/// The ends of wires that the world holds.
+pub(super) struct WorldWires {
+    pub(super) fans: Vec<(PwmLine, TachLine)>,
+    pub(super) enable: Option<(GpioLine, bool)>,
+    pub(super) watchdogs: Vec<WatchdogCell>,
+}
