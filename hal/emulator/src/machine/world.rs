@@ -328,7 +328,7 @@ impl World {
                 Fault::SensorImplausible { sensor } if sensor == name => return Sensed::Least,
                 Fault::SensorZero { sensor } if sensor == name => {
                     local = 0.0;
-                    remotes.iter_mut().for_each(|remote| *remote = Some(0.0));
+                    remotes.fill(Some(0.0));
                 }
                 Fault::SensorStuck { sensor } if sensor == name => {
                     if let Some(held) = held {
@@ -354,7 +354,7 @@ impl World {
                     }
                 }
                 Fault::SensorOpenDiode { sensor } if sensor == name => {
-                    remotes.iter_mut().for_each(|remote| *remote = None);
+                    remotes.fill(None);
                 }
                 _ => {}
             }

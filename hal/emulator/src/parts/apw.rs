@@ -160,7 +160,9 @@ impl I2cDevice for Apw {
         if let Some((register, data)) = bytes.split_first() {
             self.pointer = *register;
             if *register == FRAME_REGISTER {
-                data.iter().for_each(|byte| self.take(*byte));
+                for byte in data {
+                    self.take(*byte);
+                }
             }
         }
         Ok(())

@@ -1,9 +1,9 @@
 //! The emulated chips against bytes of production hardware. Each capture names its public source.
 
-mod common;
-
+use crate::common::{
+    Bench, command, hash, header, hex, leading_zero_bits, read_all, settings, write_all,
+};
 use cgminer_emulator::chain::{ChipType, Focus};
-use common::{Bench, command, hash, header, hex, leading_zero_bits, read_all, settings, write_all};
 use std::time::Duration;
 
 /// BM1366 over FTDI, testnet, July 2023: comment in early ESP-Miner `bm1366.c`.
@@ -137,7 +137,7 @@ fn captured_commands_are_obeyed() {
 fn a_published_frame_with_a_wrong_checksum_is_not_obeyed() {
     // Two public documents print 15 as the last byte of this frame; 03 is right.
     let mut bench = Bench::new(settings(ChipType::Bm1362, 1));
-    bench.ask(&command(&common::INACTIVE));
+    bench.ask(&command(&crate::common::INACTIVE));
     bench.ask(&hex("55aa4005040015"));
     assert!(!bench.chain.chips()[0].addressed);
     bench.ask(&hex("55aa4005040003"));

@@ -1,7 +1,5 @@
 //! A host's side of the chain protocol, written for the tests alone, and an independent double SHA-256.
 
-#![allow(clippy::unwrap_used, dead_code)] // each test file uses a part of it
-
 use cgminer_emulator::chain::{Chain, ChainSettings, ChipType};
 use sha2::{Digest, Sha256};
 use std::time::Duration;

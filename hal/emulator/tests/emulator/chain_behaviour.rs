@@ -1,12 +1,10 @@
 //! What the chain does with addresses, speeds, masks and deadlines.
 
-mod common;
-
-use cgminer_emulator::chain::ChipType;
-use common::{
+use crate::common::{
     Bench, INACTIVE, command, hash, header, hex, leading_zero_bits, read_all, set_address,
     settings, write_all,
 };
+use cgminer_emulator::chain::ChipType;
 use std::time::Duration;
 
 /// mujina `test_data.rs`, Bitaxe Gamma: any well-formed job would do.

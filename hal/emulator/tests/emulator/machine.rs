@@ -1,7 +1,8 @@
 //! The whole machine through the traits that a daemon uses, on virtual time.
 
-mod common;
-
+use crate::common::{
+    command, hash, header, hex, leading_zero_bits, read_all, set_address, write_all,
+};
 use cgminer_emulator::{
     clock::Clock,
     fault::Fault,
@@ -16,7 +17,6 @@ use cgminer_hal::{
     uart::{Uart, UartSpec},
     units::{Baud, DutyPercent},
 };
-use common::{command, hash, header, hex, leading_zero_bits, read_all, set_address, write_all};
 use embedded_hal::{
     digital::{InputPin, OutputPin},
     i2c::I2c,
@@ -30,17 +30,17 @@ use tokio::{
 /// mujina `test_data.rs`, Bitaxe Gamma: any well-formed job would do.
 const JOB: &str = "55aa2156680100000000043a0217d76854685519a7cb044f88726355919e61a98bcf71a0c28795ea54db8c36414b06ddf5f00000000000000000965201001d3996bca3f4670dfcd4f201c162b96dfd55646b00000020721c";
 
-const RESETS: [LineId; 3] = [
-    LineId::Number(454),
-    LineId::Number(455),
-    LineId::Number(456),
-];
+const RESETS: [&str; 3] = ["HB0_RESET", "HB1_RESET", "HB2_RESET"];
+
+fn line(name: &str) -> LineId {
+    LineId::Name(name.into())
+}
 
 fn pwm(channel: u32) -> PwmSpec {
     PwmSpec::Sysfs {
         chip: "pwmchip0".into(),
         channel,
-        period_ns: 10_000,
+        period_ns: 40_000,
         inversed: false,
     }
 }
@@ -93,17 +93,17 @@ async fn power_up(devices: &mut Wiring, duty: f32) {
         ((6 + 0x83_u16 + 151) >> 8) as u8,
     ];
     assert_eq!(supply(&mut bus, &set, 8).await, set);
-    for channel in 0..2 {
+    for channel in 0..4 {
         devices
             .pwm(&pwm(channel))
             .unwrap()
             .set_duty(DutyPercent(duty))
             .unwrap();
     }
-    devices.output(&LineId::Number(437), Level::Low).unwrap();
+    devices.output(&line("PSU_ENABLE"), Level::Low).unwrap();
     sleep(Duration::from_secs(1)).await;
-    for line in &RESETS {
-        devices.output(line, Level::High).unwrap();
+    for name in RESETS {
+        devices.output(&line(name), Level::High).unwrap();
     }
     sleep(Duration::from_millis(200)).await;
 }
@@ -119,7 +119,11 @@ async fn answer(uart: &mut Box<dyn Uart>, question: &[u8]) -> Vec<u8> {
 }
 
 async fn start_mining(uart: &mut Box<dyn Uart>) {
-    let mut opening = [write_all(0xA4, 0x9000_FFFF), command(&common::INACTIVE)].concat();
+    let mut opening = [
+        write_all(0xA4, 0x9000_FFFF),
+        command(&crate::common::INACTIVE),
+    ]
+    .concat();
     (0..126).for_each(|chip| opening.extend(set_address(chip * 2)));
     opening.extend(write_all(0x3C, 0x8000_82AA));
     opening.extend(write_all(0x08, 0x50DA_0141));
@@ -138,7 +142,7 @@ async fn a_cold_machine_is_powered_found_and_mined_with() {
     let machine = Machine::new(MachineSettings::l7().unwrap(), 1, Clock::tokio());
     let (mut devices, control) = (machine.devices(), machine.control());
     tokio::spawn(machine.run());
-    let mut uart = open_uart(&mut devices, "/dev/ttyS3");
+    let mut uart = open_uart(&mut devices, "/dev/ttyS1");
     assert!(
         answer(&mut uart, &read_all(0)).await.is_empty(),
         "no power, no answer"
@@ -176,7 +180,7 @@ async fn the_same_seed_and_host_give_the_same_bytes() {
             insert: 0.01,
             duplicate: 0.01,
         };
-        let mut uart = open_uart(&mut devices, "/dev/ttyS3");
+        let mut uart = open_uart(&mut devices, "/dev/ttyS1");
         power_up(&mut devices, 100.0).await;
         start_mining(&mut uart).await;
         uart.write_all(&hex(JOB)).await.unwrap();
@@ -206,7 +210,7 @@ async fn sensors_follow_the_heat_and_fans_the_duty() {
     };
     assert!((outlet(0) - 25.0).abs() < 0.2);
     power_up(&mut devices, 40.0).await;
-    let mut uart = open_uart(&mut devices, "/dev/ttyS3");
+    let mut uart = open_uart(&mut devices, "/dev/ttyS1");
     start_mining(&mut uart).await;
     for _ in 0..120 {
         uart.write_all(&hex(JOB)).await.unwrap();
@@ -282,7 +286,7 @@ async fn a_published_set_frame_is_echoed() {
         supply(&mut bus, &hex("55aa04020600"), 8).await,
         hex("55aa060241004900")
     );
-    devices.output(&LineId::Number(437), Level::Low).unwrap();
+    devices.output(&line("PSU_ENABLE"), Level::Low).unwrap();
     sleep(Duration::from_secs(3)).await;
     let reply = supply(&mut bus, &hex("55aa04040800"), 8).await;
     let volts = (f32::from(u16::from_le_bytes([reply[4], reply[5]])) + 0.8615) / 63.017;
@@ -303,17 +307,17 @@ async fn the_eeprom_holds_the_published_image() {
 async fn presence_and_reset_lines_are_what_they_are_named() {
     let mut machine = Machine::new(MachineSettings::l7().unwrap(), 1, Clock::tokio());
     let (mut devices, control) = (machine.devices(), machine.control());
-    let mut presence = devices.input(&LineId::Number(440)).unwrap();
+    let mut presence = devices.input(&line("HB1_PRESENT")).unwrap();
     machine.step();
     assert!(presence.is_high().unwrap());
     control.inject(Fault::BoardGone { chain: 1 }, None).unwrap();
     machine.step();
     assert!(presence.is_low().unwrap());
-    let mut enable = devices.output(&LineId::Number(437), Level::High).unwrap();
+    let mut enable = devices.output(&line("PSU_ENABLE"), Level::High).unwrap();
     enable.set_low().unwrap();
     assert!(
         devices
-            .input(&LineId::Number(437))
+            .input(&line("PSU_ENABLE"))
             .unwrap()
             .is_low()
             .unwrap()
@@ -327,8 +331,8 @@ fn a_machine_in_its_own_thread_answers_in_real_time() {
     let machine = Machine::new(settings, 1, Clock::tokio());
     let mut devices = machine.devices();
     let running = machine.spawn_thread().unwrap();
-    for line in &RESETS {
-        devices.output(line, Level::High).unwrap();
+    for name in RESETS {
+        devices.output(&line(name), Level::High).unwrap();
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
