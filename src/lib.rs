@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod chain;
+pub mod cli;
 pub mod config;
 pub mod keeper;
 pub mod link;

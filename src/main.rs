@@ -1,4 +1,8 @@
 //! The `cgminer-rs` program: picks a subcommand, nothing else.
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cgminer_rs::cli::main()
+}

@@ -1,4 +1,4 @@
-//! tiny_http on the private socket: the only place where requests are answered.
+//! `tiny_http` on the private socket: the only place where requests are answered.
 
 use super::routes::{Answer, answer};
 use super::{ApiError, set_mode};
@@ -65,7 +65,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// One failed accept ends tiny_http's own loop for good, so a fresh server takes over then.
+    /// One failed accept ends `tiny_http`'s own loop for good, so a fresh server takes over then.
     fn run(self, first: tiny_http::Server) {
         let mut server = Some(first);
         while !self.stop.load(Ordering::Relaxed) {

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! network ── TCP ─────────► gateway ──┐
-//! local tools ─ api.sock ─► gateway ──┴─ http.sock ─► tiny_http ─► routes ─► Snapshot
+//! local tools ─ api.sock ─► gateway ──┴─ http.sock ─► `tiny_http` ─► routes ─► Snapshot
 //! ```
 //!
-//! tiny_http answers, on a private socket that only this user can open: it spawns a thread for each slow client, and a
+//! `tiny_http` answers, on a private socket that only this user can open: it spawns a thread for each slow client, and a
 //! huge Content-Length makes it abort the process. The gateway takes what strangers send, bounds it in size, number
 //! and time, and passes on only whole, well-formed requests in its own words.
 
@@ -31,7 +31,7 @@ use thiserror::Error;
 
 /// Socket for local tools, in the run directory.
 pub const LOCAL_SOCKET: &str = "api.sock";
-/// Socket between gateway and tiny_http, in the run directory.
+/// Socket between gateway and `tiny_http`, in the run directory.
 const INNER_SOCKET: &str = "http.sock";
 
 /// The endpoint with all its doors open.

@@ -93,8 +93,10 @@ impl Serial {
 
     /// Waits until everything written has left.
     pub(super) async fn drain(&mut self) -> Result<(), StepError> {
-        let drained = async {
-            while !self.uart.is_drained()? {
+        // Held alone, since a line may be sent between threads but not shared.
+        let uart = &mut self.uart;
+        let drained = async move {
+            while !uart.is_drained()? {
                 sleep(DRAIN_POLL).await;
             }
             Ok(())

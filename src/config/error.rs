@@ -153,7 +153,9 @@ impl Segment {
                     text.push_str(key);
                 }
                 Self::Index(index) => {
-                    text.push_str(&format!("[{index}]"));
+                    text.push('[');
+                    text.push_str(&index.to_string());
+                    text.push(']');
                 }
             }
         }

@@ -115,7 +115,10 @@ fn later_layers_win_and_each_value_knows_its_layer() {
     let loaded = sources.load().unwrap();
     assert_eq!(loaded.config.log.format, LogFormat::Json);
     assert_eq!(loaded.config.log.level.to_string(), "debug");
-    assert_eq!(loaded.config.chains.frequency.unwrap().0, 520.0);
+    assert_eq!(
+        loaded.config.chains.frequency,
+        Some(cgminer_hal::units::Megahertz(520.0))
+    );
     assert_eq!(loaded.config.chains.voltage.unwrap().0, 13300);
     assert_eq!(loaded.origin_of("log.format").to_string(), "main.toml:3:10");
     assert_eq!(

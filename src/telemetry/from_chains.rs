@@ -49,8 +49,9 @@ pub fn chain(
 }
 
 /// What all chains together should do; `None` while every one is in reset.
-pub fn nominal<'a>(chains: impl Iterator<Item = &'a ChainStatus>) -> Option<HashRate> {
+pub fn nominal(chains: &[&ChainStatus]) -> Option<HashRate> {
     chains
+        .iter()
         .filter_map(|chain| chain.nominal_hash_rate)
         .reduce(|HashRate(sum), HashRate(next)| HashRate(sum + next))
 }

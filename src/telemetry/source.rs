@@ -102,8 +102,8 @@ impl SnapshotSource {
             .map(|chain| (chain.domains, chain.status.borrow().clone()))
             .collect();
         let (accepted, chain_rates, heard) = shared.rates(keeper.as_deref(), now);
-        let statuses = chains.iter().map(|(_, status)| status);
-        let (state, reason) = state::of(keeper.as_deref(), heard, statuses.clone(), &pools);
+        let statuses: Vec<_> = chains.iter().map(|(_, status)| status).collect();
+        let (state, reason) = state::of(keeper.as_deref(), heard, &statuses, &pools);
         let supply = keeper
             .as_deref()
             .map(|keeper| from_keeper::supply(keeper, heard));
@@ -128,7 +128,7 @@ impl SnapshotSource {
             efficiency: efficiency(supply.as_ref(), &accepted),
             hash_rate: HashRateReport {
                 windows: accepted,
-                nominal: from_chains::nominal(statuses),
+                nominal: from_chains::nominal(&statuses),
             },
             shares: from_pools::shares(&pools),
             work: from_pools::work(&pools, now),

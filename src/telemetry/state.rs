@@ -11,10 +11,10 @@ use std::time::Duration;
 const KEEPER_SILENT: Duration = Duration::from_secs(10);
 
 /// The keeper's word stands above the chains', theirs above the pools'.
-pub fn of<'a>(
+pub fn of(
     keeper: Option<&KeeperStatus>,
     heard: Duration,
-    chains: impl Iterator<Item = &'a ChainStatus> + Clone,
+    chains: &[&ChainStatus],
     pools: &PoolsStatus,
 ) -> (MachineState, String) {
     let Some(keeper) = keeper else {
@@ -37,17 +37,14 @@ pub fn of<'a>(
     (state, keeper.reason.clone())
 }
 
-fn of_miner<'a>(
-    chains: impl Iterator<Item = &'a ChainStatus> + Clone,
-    pools: &PoolsStatus,
-) -> (MachineState, String) {
+fn of_miner(chains: &[&ChainStatus], pools: &PoolsStatus) -> (MachineState, String) {
     let count = |phases: &[ChainPhase]| {
         chains
-            .clone()
+            .iter()
             .filter(|chain| phases.contains(&chain.phase))
             .count()
     };
-    let all = chains.clone().count();
+    let all = chains.len();
     let hashing = count(&[ChainPhase::Hashing]);
     let coming = count(&[ChainPhase::Waiting, ChainPhase::BringUp]);
     let idle = count(&[ChainPhase::Idle]);
@@ -72,7 +69,7 @@ fn of_miner<'a>(
             format!("{idle} of {all} chains are given work"),
         );
     }
-    let first = chains.clone().find_map(|chain| {
+    let first = chains.iter().find_map(|chain| {
         chain
             .reason
             .as_ref()

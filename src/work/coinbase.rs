@@ -34,10 +34,8 @@ impl CoinbaseTemplate {
         let rest = blocks.remainder();
         let whole = job.coinbase_prefix.len() - rest.len();
         self.before = blocks
-            .filter_map(|block| block.first_chunk::<64>())
-            .fold(Midstate::INITIAL, |state, block| {
-                state.after(std::slice::from_ref(block))
-            });
+            .filter_map(<[u8]>::first_chunk)
+            .fold(Midstate::INITIAL, Midstate::after);
         self.offset = rest.len();
 
         let size = usize::from(job.extranonce2_size);
@@ -76,35 +74,38 @@ impl CoinbaseTemplate {
         let mut states = [self.before; N];
         for lanes in &self.tail {
             for (state, block) in states.iter_mut().zip(lanes) {
-                *state = state.after(std::slice::from_ref(block));
+                state.absorb(block);
             }
         }
-        for state in &mut states {
-            *state = sha256::second_hash(state);
-        }
-        climb(states, branches).map(|root| root.digest())
+        sha256::second_hash(&mut states);
+        climb(&mut states, branches);
+        states.map(|root| root.digest())
     }
 
     fn write_extranonce2(&mut self, lane: usize, extranonce2: Extranonce2) {
-        let places = self
-            .tail
-            .iter_mut()
-            .filter_map(|lanes| lanes.get_mut(lane))
-            .flatten();
-        for (place, byte) in places.skip(self.offset).zip(extranonce2.bytes()) {
-            *place = byte;
+        for (place, byte) in (self.offset..).zip(extranonce2.bytes()) {
+            let block = self
+                .tail
+                .get_mut(place / 64)
+                .and_then(|lanes| lanes.get_mut(lane));
+            if let Some(out) = block.and_then(|block| block.get_mut(place % 64)) {
+                *out = byte;
+            }
         }
     }
 }
 
 /// Climbs from `N` leaves to their roots along the same branches.
-fn climb<const N: usize>(leaves: [Midstate; N], branches: &[[u8; 32]]) -> [Midstate; N] {
+fn climb<const N: usize>(nodes: &mut [Midstate; N], branches: &[[u8; 32]]) {
     let mut pairs = [[0; 64]; N];
-    branches.iter().fold(leaves, |nodes, branch| {
-        for (pair, node) in pairs.iter_mut().zip(&nodes) {
-            sha256::write_words(&mut pair[..32], &node.0);
-            pair[32..].copy_from_slice(branch);
+    for branch in branches {
+        for (pair, node) in pairs.iter_mut().zip(nodes.iter()) {
+            let (left, right) = pair.split_at_mut(32);
+            right.copy_from_slice(branch);
+            if let Some(left) = left.first_chunk_mut() {
+                node.write_digest(left);
+            }
         }
-        sha256::double_hash_64(&pairs)
-    })
+        sha256::double_hash_64(&pairs, nodes);
+    }
 }

@@ -11,6 +11,7 @@ pub mod coinbase;
 pub mod job;
 pub mod partition;
 pub mod registry;
+mod roots;
 mod seen;
 pub mod sha256;
 pub mod share;

@@ -50,3 +50,54 @@ impl Extranonce2Partition {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn parts_of_a_small_space_cover_it_without_sharing_a_value() {
+        for of in [1, 2, 3, 7, 255, 256, 300] {
+            let mut all = BTreeSet::new();
+            for index in 0..of {
+                let part = Extranonce2Partition::new(index, of).unwrap();
+                for k in 0..part.count(1) {
+                    assert!(all.insert(part.value(k, 1).unwrap().value));
+                }
+                assert_eq!(part.value(part.count(1), 1), None);
+            }
+            assert_eq!(all, (0..256).collect());
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_none_is_refused() {
+        assert!(Extranonce2Partition::new(3, 3).is_err());
+        assert!(Extranonce2Partition::new(0, 0).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn values_belong_to_their_part_and_fit_their_size(
+            (of, index) in (1..1000_u32).prop_flat_map(|of| (Just(of), 0..of)),
+            size in 1..=16_u8,
+            place: u64,
+        ) {
+            let part = Extranonce2Partition::new(index, of).unwrap();
+            let count = part.count(size);
+            prop_assume!(count > 0);
+            // Ends of the part included.
+            for k in [place % count, 0, count - 1] {
+                let extranonce2 = part.value(k, size).unwrap();
+                prop_assert_eq!(extranonce2.value % u64::from(of), u64::from(index));
+                prop_assert!(size >= 8 || extranonce2.value >> (8 * size) == 0);
+                let bytes: Vec<u8> = extranonce2.bytes().collect();
+                prop_assert_eq!(bytes.len(), usize::from(size));
+                let number = bytes.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+                prop_assert_eq!(number, u128::from(extranonce2.value));
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use super::seen::SeenNonces;
 use super::sha256::{self, Block, Midstate};
 use super::share::{ChainIndex, Share};
 use super::ticket::Ticket;
-use super::unit::{NONCE_OFFSET, RolledMidstate, Work, first_block, tail_block};
+use super::unit::{NONCE_OFFSET, Work, first_block, tail_block};
 use super::version::ROLLABLE_BITS;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -148,6 +148,8 @@ impl Registry {
         if bits & !work.chip_mask != 0 {
             return Verdict::BadVersion;
         }
+        // Early, so that the short store has reached the cache when the compression loads it as part of a vector.
+        slot.tail[NONCE_OFFSET..NONCE_OFFSET + 4].copy_from_slice(&found.nonce);
         let nonce = u32::from_le_bytes(found.nonce);
         if slot
             .seen
@@ -157,8 +159,12 @@ impl Registry {
         }
 
         let version = rolled.version | bits;
-        let midstate = midstate_under(work, rolled, version);
-        slot.tail[NONCE_OFFSET..NONCE_OFFSET + 4].copy_from_slice(&found.nonce);
+        let midstate = if bits == 0 {
+            rolled.state
+        } else {
+            slot.first[..4].copy_from_slice(&version.to_le_bytes());
+            Midstate::INITIAL.after(&slot.first)
+        };
         let hash = sha256::double_hash_tail(&midstate, &slot.tail);
         let number = hash.number();
         if !self.ticket.has_hardwired_zeros(number[0]) {
@@ -197,6 +203,8 @@ impl Registry {
 #[derive(Debug)]
 struct Slot {
     work: Option<Work>,
+    /// First block of the header; the version is written into it where the chip rolled it.
+    first: Block,
     /// Second block of the header; the nonce is written into it at each check.
     tail: Block,
     seen: SeenNonces,
@@ -206,6 +214,7 @@ impl Default for Slot {
     fn default() -> Self {
         Self {
             work: None,
+            first: [0; 64],
             tail: [0; 64],
             seen: SeenNonces::EMPTY,
         }
@@ -214,16 +223,9 @@ impl Default for Slot {
 
 impl Slot {
     fn put(&mut self, work: Work) {
+        self.first = first_block(&work.job, work.version(), &work.merkle_root);
         self.tail = tail_block(&work.job, work.ntime, &work.merkle_root);
         self.seen = SeenNonces::EMPTY;
         self.work = Some(work);
     }
-}
-
-/// The kept midstate, or a new one where the chip rolled the version by itself.
-fn midstate_under(work: &Work, rolled: &RolledMidstate, version: u32) -> Midstate {
-    if version == rolled.version {
-        return rolled.state;
-    }
-    Midstate::INITIAL.after(&[first_block(&work.job, version, &work.merkle_root)])
 }

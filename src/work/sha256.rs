@@ -26,60 +26,83 @@ impl Midstate {
         0x5be0_cd19,
     ]);
 
-    /// State after these blocks as well.
+    /// Goes on by one block.
+    #[inline]
+    pub fn absorb(&mut self, block: &Block) {
+        compress256(&mut self.0, std::slice::from_ref(block));
+    }
+
+    /// State after one block more.
     #[must_use]
     #[inline]
-    pub fn after(mut self, blocks: &[Block]) -> Self {
-        compress256(&mut self.0, blocks);
+    pub fn after(mut self, block: &Block) -> Self {
+        self.absorb(block);
         self
     }
 
     /// The state as a digest: each word big-endian.
-    #[inline]
     pub fn digest(&self) -> [u8; 32] {
         let mut digest = [0; 32];
-        write_words(&mut digest, &self.0);
+        self.write_digest(&mut digest);
         digest
+    }
+
+    /// Writes the digest to where it is hashed next.
+    // Out of line on purpose: from memory to memory the words are swapped and stored as vectors, which the
+    // compression's vector loads can take over at once. Inlined, they often sit in eight plain registers, and a
+    // vector load must then wait until eight short stores have reached the cache.
+    #[inline(never)]
+    pub(crate) fn write_digest(&self, out: &mut [u8; 32]) {
+        for (out, word) in out.chunks_exact_mut(4).zip(&self.0) {
+            out.copy_from_slice(&word.to_be_bytes());
+        }
     }
 
     /// The digest as the number that targets bound, most significant limb first.
     #[inline]
     pub(crate) fn number(&self) -> [u64; 4] {
         // A digest is a little-endian number of big-endian words.
-        let [a, b, c, d, e, f, g, h] = self.0.map(|word| u64::from(word.swap_bytes()));
-        [h << 32 | g, f << 32 | e, d << 32 | c, b << 32 | a]
+        let [w0, w1, w2, w3, w4, w5, w6, w7] = self.0.map(|word| u64::from(word.swap_bytes()));
+        [w7 << 32 | w6, w5 << 32 | w4, w3 << 32 | w2, w1 << 32 | w0]
     }
 }
 
-/// First hash finished: `state` is its digest. Hashes that digest once more.
-#[must_use]
+/// First hashes finished: the states are their digests. Hashes each digest once more.
 #[inline]
-pub fn second_hash(state: &Midstate) -> Midstate {
-    Midstate::INITIAL.after(&[digest_block(state)])
+pub fn second_hash<const N: usize>(states: &mut [Midstate; N]) {
+    let mut blocks = [PADDING_AFTER_32; N];
+    for (block, state) in blocks.iter_mut().zip(states.iter()) {
+        if let Some(out) = block.first_chunk_mut() {
+            state.write_digest(out);
+        }
+    }
+    for (block, state) in blocks.iter().zip(states) {
+        *state = Midstate::INITIAL;
+        state.absorb(block);
+    }
 }
 
 /// Double hash of 64 bytes, the step of a merkle tree, for `N` independent inputs.
-#[must_use]
 #[inline]
-pub fn double_hash_64<const N: usize>(inputs: &[Block; N]) -> [Midstate; N] {
-    let mut states = [Midstate::INITIAL; N];
+pub fn double_hash_64<const N: usize>(inputs: &[Block; N], states: &mut [Midstate; N]) {
     for (state, input) in states.iter_mut().zip(inputs) {
-        compress256(&mut state.0, std::slice::from_ref(input));
+        *state = Midstate::INITIAL;
+        state.absorb(input);
     }
-    for state in &mut states {
-        compress256(&mut state.0, &[PADDING_AFTER_64]);
+    for state in states.iter_mut() {
+        state.absorb(&PADDING_AFTER_64);
     }
-    for state in &mut states {
-        *state = second_hash(state);
-    }
-    states
+    second_hash(states);
 }
 
 /// Double hash of an 80-byte header from the midstate of its first 64 bytes and the padded block of the rest.
 #[must_use]
 #[inline]
 pub fn double_hash_tail(midstate: &Midstate, tail: &Block) -> Midstate {
-    second_hash(&midstate.after(std::slice::from_ref(tail)))
+    let mut states = [midstate.after(tail)];
+    second_hash(&mut states);
+    let [hash] = states;
+    hash
 }
 
 /// Padding of a 64-byte message: a block of its own.
@@ -90,14 +113,6 @@ const PADDING_AFTER_64: Block = {
     block
 };
 
-/// A digest as the padded block of the second hash.
-#[inline]
-fn digest_block(state: &Midstate) -> Block {
-    let mut block = PADDING_AFTER_32;
-    write_words(&mut block, &state.0);
-    block
-}
-
 /// Padding of a 32-byte message, within its own block.
 const PADDING_AFTER_32: Block = {
     let mut block = [0; 64];
@@ -105,11 +120,3 @@ const PADDING_AFTER_32: Block = {
     block[62] = 0x01;
     block
 };
-
-/// Words big-endian at the start of `bytes`.
-#[inline]
-pub(crate) fn write_words(bytes: &mut [u8], words: &[u32; 8]) {
-    for (out, word) in bytes.chunks_exact_mut(4).zip(words) {
-        out.copy_from_slice(&word.to_be_bytes());
-    }
-}

@@ -3,11 +3,10 @@
 //! The cheapest step that gives unseen headers is taken first: one second more of ntime (no hashing), the next
 //! versions (one compression each, where the host rolls them), the next extranonce2 (about 40 compressions).
 
-use super::coinbase::{CoinbaseTemplate, LANES};
 use super::job::Job;
 use super::partition::Extranonce2Partition;
-use super::sha256::Midstate;
-use super::share::Extranonce2;
+use super::roots::{Root, Roots};
+use super::sha256::{Block, Midstate};
 use super::unit::{MIDSTATES, RolledMidstate, Work, base_version, first_block};
 use super::version::{ROLLABLE_BITS, VersionBits};
 use std::sync::Arc;
@@ -61,31 +60,23 @@ pub enum NoWork {
 /// Makes the work of one chain. Within a job no header is ever given twice.
 #[derive(Debug)]
 pub struct WorkSource {
-    partition: Extranonce2Partition,
     rolling: VersionRolling,
     job: Option<Arc<Job>>,
-    coinbase: CoinbaseTemplate,
-    /// Next extranonce2 of the part. Runs on from job to job, so that a job sent again is not searched again.
-    cursor: u64,
-    prepared: heapless::Deque<Root, LANES>,
+    roots: Roots,
     place: Option<Place>,
-}
-
-#[derive(Clone, Debug)]
-struct Root {
-    extranonce2: Extranonce2,
-    merkle_root: [u8; 32],
 }
 
 /// Where in the job's space the last unit of work was.
 #[derive(Debug)]
 struct Place {
     root: Root,
+    /// The header's first 64 bytes, whatever the version in them.
+    first_block: Block,
     midstates: heapless::Vec<RolledMidstate, MIDSTATES>,
     /// Versions of this root that are still to come.
     versions: VersionBits,
     ntime: u32,
-    /// Values of extranonce2 not yet taken into a root's place at this ntime.
+    /// Roots still to come at this ntime.
     roots_left: u64,
 }
 
@@ -93,27 +84,22 @@ impl WorkSource {
     /// A source for the chain that owns this part of the extranonce2 space.
     pub fn new(partition: Extranonce2Partition, rolling: VersionRolling) -> Self {
         Self {
-            partition,
             rolling,
             job: None,
-            coinbase: CoinbaseTemplate::default(),
-            cursor: 0,
-            prepared: heapless::Deque::new(),
+            roots: Roots::new(partition),
             place: None,
         }
     }
 
     /// Turns to a new job; nothing of the one before is given out any more.
     pub fn set_job(&mut self, job: Arc<Job>) {
-        self.coinbase.set_job(&job);
-        self.prepared.clear();
+        self.roots.set_job(&job);
         self.place = None;
         self.job = Some(job);
     }
 
     /// Gives up the job, as when all pools are gone.
     pub fn clear_job(&mut self) {
-        self.prepared.clear();
         self.place = None;
         self.job = None;
     }
@@ -126,158 +112,136 @@ impl WorkSource {
     /// The next unit of work. `now` bounds ntime: it runs no further ahead than time has passed since the job
     /// came, and never beyond the job's limit.
     pub fn next_work(&mut self, now: Instant) -> Result<Work, NoWork> {
-        let job = Arc::clone(self.job.as_ref().ok_or(NoWork::NoJob)?);
-        let mut place = match self.place.take() {
-            None => self.first_place(&job)?,
-            Some(place) => match self.step(place, &job, now) {
-                Ok(place) => place,
-                Err(place) => {
-                    let more_at = ntime_steps_at(&job, place.ntime);
-                    self.place = Some(place);
-                    return Err(NoWork::Exhausted { more_at });
-                }
-            },
+        let job = self.job.as_ref().ok_or(NoWork::NoJob)?;
+        let place = if let Some(place) = &mut self.place {
+            if !place.step(job, self.rolling, &mut self.roots, now) {
+                return Err(NoWork::Exhausted {
+                    more_at: ntime_steps_at(job, place.ntime),
+                });
+            }
+            place
+        } else {
+            let place = Place::first(job, self.rolling, &mut self.roots)?;
+            self.place.insert(place)
         };
-        if place.midstates.is_empty() {
-            self.roll_versions(&mut place, &job);
-        }
-        let work = Work {
+        Ok(Work {
+            job: Arc::clone(job),
             extranonce2: place.root.extranonce2,
             ntime: place.ntime,
             merkle_root: place.root.merkle_root,
             midstates: place.midstates.clone(),
-            chip_mask: match self.rolling {
-                VersionRolling::Chip => job.version_mask & ROLLABLE_BITS,
-                VersionRolling::Host(_) => 0,
-            },
-            job,
-        };
-        self.place = Some(place);
-        Ok(work)
+            chip_mask: self.rolling.chip_mask(job),
+        })
     }
 
     /// Hashes the next roots ahead, two side by side, for an idle moment. Says whether there was anything to do.
     pub fn prepare_next(&mut self) -> bool {
-        let (Some(job), Some(place)) = (&self.job, &self.place) else {
-            return false;
-        };
-        if !self.prepared.is_empty() || place.roots_left == 0 {
-            return false;
-        }
-        let job = Arc::clone(job);
-        if place.roots_left == 1 {
-            return match self.compute_roots::<1>(&job) {
-                Some([root]) => self.prepared.push_back(root).is_ok(),
-                None => false,
-            };
-        }
-        match self.compute_roots::<2>(&job) {
-            Some(roots) => roots
-                .into_iter()
-                .all(|root| self.prepared.push_back(root).is_ok()),
-            None => false,
+        match (&self.job, &self.place) {
+            (Some(job), Some(place)) => self.roots.prepare(job, place.roots_left),
+            _ => false,
         }
     }
+}
 
-    fn first_place(&mut self, job: &Arc<Job>) -> Result<Place, NoWork> {
-        let size = job.extranonce2_size;
-        let [root] = self.compute_roots(job).ok_or(NoWork::EmptyPart {
-            size,
-            part: self.partition,
-        })?;
-        Ok(Place {
+impl Place {
+    fn first(job: &Job, rolling: VersionRolling, roots: &mut Roots) -> Result<Self, NoWork> {
+        let (size, part) = (job.extranonce2_size, roots.partition());
+        let root = roots.take(job).ok_or(NoWork::EmptyPart { size, part })?;
+        let mut place = Self {
             root,
+            first_block: first_block(job, base_version(job), &root.merkle_root),
             midstates: heapless::Vec::new(),
-            versions: self.versions(job),
+            versions: rolling.versions(job),
             ntime: job.ntime,
-            roots_left: self.partition.count(size).saturating_sub(1),
-        })
-    }
-
-    /// The place after this one, or this one again where there is none yet.
-    fn step(&mut self, mut place: Place, job: &Arc<Job>, now: Instant) -> Result<Place, Place> {
-        let spent = place.versions.is_spent();
-        if place.ntime < latest_ntime(job, now) {
-            place.ntime += 1;
-            if spent && place.roots_left == 0 {
-                // The whole part is spent at the ntime before; at this one it is all new.
-                place.roots_left = self.partition.count(job.extranonce2_size).saturating_sub(1);
-                self.restart_versions(&mut place, job);
-            }
-            return Ok(place);
-        }
-        if !spent {
-            place.midstates.clear();
-            return Ok(place);
-        }
-        if place.roots_left == 0 {
-            return Err(place);
-        }
-        let next = self.prepared.pop_front().or_else(|| {
-            let [root] = self.compute_roots(job)?;
-            Some(root)
-        });
-        let Some(root) = next else { return Err(place) };
-        place.roots_left -= 1;
-        place.root = root;
-        self.restart_versions(&mut place, job);
+            roots_left: part.count(size).saturating_sub(1),
+        };
+        place.roll_versions(job, rolling);
         Ok(place)
     }
 
-    fn compute_roots<const N: usize>(&mut self, job: &Job) -> Option<[Root; N]> {
-        let size = job.extranonce2_size;
-        let count = self.partition.count(size);
-        let mut extranonces = [Extranonce2 { value: 0, size }; N];
-        for extranonce2 in &mut extranonces {
-            let k = self.cursor.checked_rem(count)?;
-            *extranonce2 = self.partition.value(k, size)?;
-            self.cursor = k + 1;
+    /// Goes on to headers not given yet; false where there are none until ntime may step on.
+    fn step(
+        &mut self,
+        job: &Job,
+        rolling: VersionRolling,
+        roots: &mut Roots,
+        now: Instant,
+    ) -> bool {
+        let versions_spent = self.versions.is_spent();
+        if self.ntime < latest_ntime(job, now) {
+            self.ntime += 1;
+            if !(versions_spent && self.roots_left == 0) {
+                return true;
+            }
+            // The whole part was spent at the ntime before; at this one it is all new.
+            self.roots_left = roots
+                .partition()
+                .count(job.extranonce2_size)
+                .saturating_sub(1);
+            self.versions = rolling.versions(job);
+        } else if versions_spent {
+            if self.roots_left == 0 {
+                return false;
+            }
+            let Some(root) = roots.take(job) else {
+                return false;
+            };
+            self.root = root;
+            self.first_block = first_block(job, base_version(job), &root.merkle_root);
+            self.roots_left -= 1;
+            self.versions = rolling.versions(job);
         }
-        let mut roots = extranonces.map(|extranonce2| Root {
-            extranonce2,
-            merkle_root: [0; 32],
-        });
-        let merkle_roots = self
-            .coinbase
-            .merkle_roots(&job.merkle_branches, &extranonces);
-        for (root, merkle_root) in roots.iter_mut().zip(merkle_roots) {
-            root.merkle_root = merkle_root;
-        }
-        Some(roots)
+        self.roll_versions(job, rolling);
+        true
     }
 
-    fn versions(&self, job: &Job) -> VersionBits {
-        VersionBits::of_mask(match self.rolling {
-            VersionRolling::Chip => 0,
-            VersionRolling::Host(_) => job.version_mask & ROLLABLE_BITS,
-        })
-    }
-
-    fn restart_versions(&self, place: &mut Place, job: &Job) {
-        place.midstates.clear();
-        place.versions = self.versions(job);
-    }
-
-    /// Fills the place with the midstates of its next versions.
-    fn roll_versions(&self, place: &mut Place, job: &Job) {
-        let group = match self.rolling {
-            VersionRolling::Chip | VersionRolling::Host(MidstateCount::One) => 1,
-            VersionRolling::Host(MidstateCount::Two) => 2,
-            VersionRolling::Host(MidstateCount::Four) => 4,
-        };
+    /// Hashes the midstates of the next versions.
+    fn roll_versions(&mut self, job: &Job, rolling: VersionRolling) {
         let base = base_version(job);
-        let mut block = first_block(job, base, &place.root.merkle_root);
-        for bits in place.versions.by_ref().take(group) {
+        let mut blocks = [self.first_block; MIDSTATES];
+        self.midstates.clear();
+        let group = self.versions.by_ref().take(rolling.group());
+        for (bits, block) in group.zip(&mut blocks) {
             let version = base | bits;
             block[..4].copy_from_slice(&version.to_le_bytes());
-            let state = Midstate::INITIAL.after(std::slice::from_ref(&block));
-            if place
-                .midstates
-                .push(RolledMidstate { version, state })
-                .is_err()
-            {
+            let rolled = RolledMidstate {
+                version,
+                state: Midstate::INITIAL,
+            };
+            if self.midstates.push(rolled).is_err() {
                 break;
             }
+        }
+        // All blocks first, then all hashes: these do not depend on each other and run side by side.
+        for (rolled, block) in self.midstates.iter_mut().zip(&blocks) {
+            rolled.state.absorb(block);
+        }
+    }
+}
+
+impl VersionRolling {
+    /// Midstates in one unit of work.
+    fn group(self) -> usize {
+        match self {
+            Self::Chip | Self::Host(MidstateCount::One) => 1,
+            Self::Host(MidstateCount::Two) => 2,
+            Self::Host(MidstateCount::Four) => 4,
+        }
+    }
+
+    /// Bits that the chip rolls.
+    fn chip_mask(self, job: &Job) -> u32 {
+        match self {
+            Self::Chip => job.version_mask & ROLLABLE_BITS,
+            Self::Host(_) => 0,
+        }
+    }
+
+    /// Versions that the host rolls.
+    fn versions(self, job: &Job) -> VersionBits {
+        match self {
+            Self::Chip => VersionBits::of_mask(0),
+            Self::Host(_) => VersionBits::of_mask(job.version_mask & ROLLABLE_BITS),
         }
     }
 }

@@ -123,26 +123,26 @@ pub(crate) fn hash_number(hash: &[u8; 32]) -> [u64; 4] {
 }
 
 /// `value` as `mantissa * 2^exponent` with an odd mantissa.
-fn mantissa_and_exponent(value: f64) -> (u64, i32) {
+fn mantissa_and_exponent(value: f64) -> (u64, i64) {
     let bits = value.to_bits();
     let fraction = bits & ((1 << 52) - 1);
-    let biased = (bits >> 52 & 0x7FF) as i32;
+    let biased = i64::from((bits >> 52) as u16 & 0x7FF);
     let (mantissa, exponent) = if biased == 0 {
         (fraction, -1074)
     } else {
         (fraction | 1 << 52, biased - 1075)
     };
     let spare = mantissa.trailing_zeros();
-    (mantissa >> spare, exponent + spare as i32)
+    (mantissa >> spare, exponent + i64::from(spare))
 }
 
 /// The difficulty-1 target times `2^shift`, rounded down, in six limbs; `None` where even the largest
 /// mantissa could not bring the quotient back into 256 bits, and where nothing is left of it.
-fn difficulty_one_shifted(shift: i32) -> Option<[u64; 6]> {
+fn difficulty_one_shifted(shift: i64) -> Option<[u64; 6]> {
     // A mantissa has 53 bits at most and the difficulty-1 target 224: past 2^86 the quotient overflows.
-    const LARGEST_SHIFT: i32 = 96;
+    const LARGEST_SHIFT: i64 = 96;
     let [a, b, c, d] = Target::DIFFICULTY_ONE.0;
-    let bits = shift.unsigned_abs();
+    let bits = shift.unsigned_abs() as u32;
     match shift {
         0..=LARGEST_SHIFT => Some(shift_left([0, 0, a, b, c, d], bits)),
         -223..0 => Some(shift_right([0, 0, a, b, c, d], bits)),
@@ -202,4 +202,151 @@ fn number_to_f64(number: &[u64; 4]) -> f64 {
     number.iter().fold(0.0, |sum, limb| {
         sum.mul_add(18_446_744_073_709_551_616.0, *limb as f64)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use num_bigint::{BigInt, Sign};
+    use num_rational::BigRational;
+    use proptest::prelude::*;
+
+    fn integer(target: Target) -> BigInt {
+        let bytes = target.0.map(u64::to_be_bytes).concat();
+        BigInt::from_bytes_be(Sign::Plus, &bytes)
+    }
+
+    /// The definition: difficulty-1 target divided by the difficulty, rounded down, kept in range.
+    fn defined_target(difficulty: f64) -> BigInt {
+        let difficulty = BigRational::from_float(difficulty).unwrap();
+        let one = BigRational::from(BigInt::from(0xFFFF) << 208);
+        let floor = (one / difficulty).floor().to_integer();
+        floor.clamp(BigInt::from(1), integer(Target::MAX))
+    }
+
+    fn hash_of(number: [u64; 4]) -> [u8; 32] {
+        let mut hash = [0; 32];
+        for (out, limb) in hash.chunks_mut(8).zip(number.iter().rev()) {
+            out.copy_from_slice(&limb.to_le_bytes());
+        }
+        hash
+    }
+
+    fn from_difficulty(value: f64) -> Target {
+        Target::from_difficulty(Difficulty::new(value).unwrap())
+    }
+
+    proptest! {
+        #[test]
+        fn target_is_the_exact_floor_for_any_double(bits in 1..f64::INFINITY.to_bits()) {
+            let difficulty = f64::from_bits(bits);
+            prop_assert_eq!(integer(from_difficulty(difficulty)), defined_target(difficulty));
+        }
+
+        #[test]
+        fn target_is_the_exact_floor_for_difficulties_of_pools(exponent in -45.0..60.0_f64) {
+            let difficulty = exponent.exp2();
+            prop_assert_eq!(integer(from_difficulty(difficulty)), defined_target(difficulty));
+        }
+
+        #[test]
+        fn nbits_agree_with_the_bitcoin_crate(nbits: u32) {
+            if let Ok(target) = Target::from_nbits(nbits) {
+                let theirs = bitcoin::Target::from_compact(bitcoin::CompactTarget::from_consensus(nbits));
+                prop_assert_eq!(target.0.map(u64::to_be_bytes).concat(), theirs.to_be_bytes());
+            }
+        }
+
+        #[test]
+        fn nbits_are_refused_exactly_where_consensus_does(size in 0..=40_u32, mantissa in 0..=0x00FF_FFFF_u32) {
+            let value = BigInt::from(mantissa & 0x007F_FFFF);
+            let shift = 8 * (i64::from(size) - 3);
+            let value = if shift < 0 { value >> -shift } else { value << shift };
+            let nbits = size << 24 | mantissa;
+            match Target::from_nbits(nbits) {
+                Ok(target) => prop_assert_eq!(integer(target), value),
+                Err(NbitsError::Zero(_)) => prop_assert_eq!(value, BigInt::ZERO),
+                Err(NbitsError::Negative(_)) => prop_assert!(mantissa & 0x0080_0000 != 0),
+                Err(NbitsError::Overflow(_)) => prop_assert!(value.bits() > 256),
+            }
+        }
+
+        #[test]
+        fn comparison_is_that_of_integers(hash: [u64; 4], target: [u64; 4], equal_limbs in 0..=4_usize) {
+            let mut hash = hash;
+            hash[..equal_limbs].copy_from_slice(&target[..equal_limbs]);
+            let met = integer(Target(hash)) <= integer(Target(target));
+            prop_assert_eq!(Target(target).is_met_by(&hash_of(hash)), met);
+            let theirs = bitcoin::Target::from_be_bytes(
+                target.map(u64::to_be_bytes).concat().try_into().unwrap(),
+            );
+            let block = <bitcoin::BlockHash as bitcoin::hashes::Hash>::from_byte_array(hash_of(hash));
+            prop_assert_eq!(theirs.is_met_by(block), met);
+        }
+
+        #[test]
+        fn difficulty_survives_the_way_to_a_target_and_back(exponent in -30.0..150.0_f64) {
+            let difficulty = exponent.exp2();
+            let back = from_difficulty(difficulty).difficulty();
+            prop_assert!((back / difficulty - 1.0).abs() < 1e-12, "{} {}", difficulty, back);
+        }
+
+        #[test]
+        fn a_hash_on_the_target_has_its_difficulty(exponent in -30.0..150.0_f64) {
+            let target = from_difficulty(exponent.exp2());
+            prop_assert!(target.is_met_by(&hash_of(target.0)));
+            let difficulty = hash_difficulty(&hash_of(target.0));
+            prop_assert!((difficulty / exponent.exp2() - 1.0).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn extreme_difficulties_stay_targets() {
+        assert_eq!(from_difficulty(f64::MIN_POSITIVE), Target::MAX);
+        assert_eq!(from_difficulty(f64::from_bits(1)), Target::MAX);
+        assert_eq!(from_difficulty(f64::MAX), Target::HARDEST);
+        assert_eq!(from_difficulty(1.0), Target::DIFFICULTY_ONE);
+        assert_eq!(Target::DIFFICULTY_ONE.0, [0xFFFF_0000, 0, 0, 0]);
+    }
+
+    #[test]
+    fn known_nbits_have_their_known_targets() {
+        assert_eq!(Target::from_nbits(0x1D00_FFFF), Ok(Target::DIFFICULTY_ONE));
+        assert_eq!(
+            Target::from_nbits(0x0100_3456),
+            Err(NbitsError::Zero(0x0100_3456))
+        );
+        assert_eq!(Target::from_nbits(0x0112_3456), Ok(Target([0, 0, 0, 0x12])));
+        assert_eq!(
+            Target::from_nbits(0x0492_3456),
+            Err(NbitsError::Negative(0x0492_3456))
+        );
+        assert_eq!(
+            Target::from_nbits(0xFF12_3456),
+            Err(NbitsError::Overflow(0xFF12_3456))
+        );
+        assert_eq!(
+            Target::from_nbits(0x2100_FFFF).map(|target| target.0[0]),
+            Ok(0xFFFF << 48)
+        );
+        assert_eq!(
+            Target::from_nbits(0x2101_0000),
+            Err(NbitsError::Overflow(0x2101_0000))
+        );
+        assert_eq!(
+            Target::from_nbits(0x2200_00FF).map(|target| target.0[0]),
+            Ok(0xFF << 56)
+        );
+        assert_eq!(
+            Target::from_nbits(0x2200_0100),
+            Err(NbitsError::Overflow(0x2200_0100))
+        );
+    }
+
+    #[test]
+    fn difficulties_that_are_none_are_refused() {
+        for value in [0.0, -0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(Difficulty::new(value), None);
+        }
+    }
 }

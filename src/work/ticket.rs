@@ -9,7 +9,7 @@ pub struct Ticket {
     mask_bits: u8,
 }
 
-/// A threshold beyond what the check can tell.
+/// A threshold that no chip has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error(
     "ticket of {hardwired_zero_bits} + {mask_bits} zero bits is beyond the 64 that are supported"
@@ -25,21 +25,22 @@ impl Ticket {
     /// Zero bits wired in (32 on silicon, an emulated chip declares fewer), and the bits set in the ticket
     /// mask: N for the ticket difficulty 2^N.
     pub fn new(hardwired_zero_bits: u8, mask_bits: u8) -> Result<Self, TicketError> {
-        match hardwired_zero_bits.checked_add(mask_bits) {
-            Some(0..=64) => Ok(Self {
+        if hardwired_zero_bits.max(mask_bits) <= 32 {
+            Ok(Self {
                 hardwired_zero_bits,
                 mask_bits,
-            }),
-            _ => Err(TicketError {
+            })
+        } else {
+            Err(TicketError {
                 hardwired_zero_bits,
                 mask_bits,
-            }),
+            })
         }
     }
 
     /// How many hashes a chip tries on the average for one ticket.
     pub fn hashes(self) -> f64 {
-        2_f64.powi(i32::from(self.hardwired_zero_bits) + i32::from(self.mask_bits))
+        (1_u64 << self.hardwired_zero_bits) as f64 * (1_u64 << self.mask_bits) as f64
     }
 
     /// Whether a hash (its number's first limb) has the bits that the silicon checks by itself.

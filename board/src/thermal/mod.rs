@@ -2,13 +2,20 @@
 //!
 //! All of it is pure: readings and time come in, a decision and its reason go out.
 
+pub mod decide;
 pub mod fan;
+pub mod pid;
+pub mod reason;
 pub mod sensor;
+pub mod settings;
+pub mod throttle;
 
-pub use fan::{FanCondition, FanMode};
-pub use sensor::SensorFault;
+pub use decide::{Decision, Plant, Thermal};
+pub use fan::{FanCondition, FanMode, FanRules};
+pub use reason::Reason;
+pub use sensor::{Observation, SensorFault, View};
+pub use settings::{Place, Point, Settings, Tiers};
 
-use cgminer_hal::units::Celsius;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -38,16 +45,4 @@ impl fmt::Display for Throttle {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} %", self.0)
     }
-}
-
-/// The three limits, for chip temperature.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tiers {
-    /// What the fans aim at.
-    pub target: Celsius,
-    /// Fans full and throttling from here on.
-    pub hot: Celsius,
-    /// Power off from here on.
-    pub dangerous: Celsius,
 }

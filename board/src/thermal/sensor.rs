@@ -1,7 +1,41 @@
-//! What to believe of one temperature sensor.
+//! What to believe of one temperature reading.
+//!
+//! A reading that cannot be true is not used. What is not known is taken to heat up: the last believed value plus its age
+//! times a rise, until that acts. So a lost sensor needs no rule of its own, and a late one costs nothing.
 
+use crate::moment::Moment;
+use cgminer_hal::units::Celsius;
 use core::fmt;
+use core::time::Duration;
 use serde::{Deserialize, Serialize};
+
+/// Coldest reading that a machine can have where it can be started at all.
+pub const COLDEST: Celsius = Celsius(-40.0);
+/// Hottest reading that a sensor of these machines can give; they end at 125 to 150 C.
+pub const HOTTEST: Celsius = Celsius(150.0);
+/// A believed reading stands for itself this long; from then on its age counts as heating.
+pub const FRESH: Duration = Duration::from_secs(3);
+/// What an open diode's part is raised by to stand for the diode, as vendor firmware does it.
+pub const DIODE_ABOVE_PART: f32 = 15.0;
+
+/// Metal moves no faster than this, in kelvin per second ...
+const FASTEST: f32 = 5.0;
+/// ... with this for noise and rounding on top.
+const JUMP: f32 = 6.0;
+/// Readings in a row that confirm a jump upwards, which is believed soon because that is the safe side.
+const CONFIRM_RISE: u32 = 3;
+/// Readings in a row that confirm a jump downwards, once the rail is off or a neighbour agrees.
+const CONFIRM_FALL: u32 = 10;
+/// What a sensor must have moved by since its chain began to heat, to count as alive.
+const PROOF: f32 = 0.5;
+/// For how long a reading may stay the same to the last bit while others move.
+const STUCK_WHILE_OTHERS_MOVE: Duration = Duration::from_secs(20);
+/// How far the others must move meanwhile.
+const OTHERS_MOVED: f32 = 8.0;
+/// For how long a reading may stay the same to the last bit after its chain began to heat.
+const STUCK_WHILE_HEATED: Duration = Duration::from_secs(120);
+/// For how long all readings of a machine may stay the same to the last bit.
+const STUCK_ALL: Duration = Duration::from_secs(900);
 
 /// Why the last reading of a sensor is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -25,6 +59,315 @@ pub enum SensorFault {
     DiodeOpen,
 }
 
+/// What one attempt to read gave.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Observation {
+    /// A value.
+    Value(Celsius),
+    /// The part says that its diode is open or shorted.
+    DiodeOpen {
+        /// The part's own temperature.
+        local: Option<Celsius>,
+    },
+    /// No value.
+    Unreadable,
+}
+
+/// What is around the sensor, which tells whether its reading may stand still.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Surroundings {
+    /// Since when its chain is heated: rail on and out of reset.
+    pub heated_since: Option<Moment>,
+    /// Whether the rail may be on at all.
+    pub powered: bool,
+    /// Hottest believed reading of the other sensors of its chain.
+    pub neighbours: Option<Celsius>,
+    /// Hottest believed reading of all other sensors on heated chains.
+    pub others: Option<Celsius>,
+    /// Since when no reading of the whole machine has changed.
+    pub machine_unchanged_since: Option<Moment>,
+}
+
+/// What a sensor stands for at one moment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct View {
+    /// Last believed reading.
+    pub reading: Option<Celsius>,
+    /// Its age.
+    pub age: Option<Duration>,
+    /// The temperature to act on.
+    pub acted_on: Option<Celsius>,
+    /// Why the latest reading is not believed.
+    pub fault: Option<SensorFault>,
+}
+
+impl View {
+    /// Whether a fresh, believed reading stands behind it.
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.reading.is_some()
+            && self.age.is_some_and(|age| age <= FRESH)
+            && matches!(self.fault, None | Some(SensorFault::DiodeOpen))
+    }
+}
+
+/// One temperature: a part's own, or that of one of its diodes.
+#[derive(Clone, Debug)]
+pub struct Sensor {
+    rise: f32,
+    believed: Option<Believed>,
+    fault: Option<SensorFault>,
+    suspect: Option<Suspect>,
+    unchanged: Option<Unchanged>,
+    heat: Option<Heat>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Believed {
+    value: f32,
+    at: Moment,
+}
+
+/// A jump that is not confirmed yet.
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    value: f32,
+    at: Moment,
+    count: u32,
+}
+
+/// Since when the raw reading has been the same to the last bit.
+#[derive(Clone, Copy, Debug)]
+struct Unchanged {
+    value: f32,
+    since: Moment,
+    others: Option<f32>,
+}
+
+/// What the reading was when its chain began to heat, and whether it has moved since.
+#[derive(Clone, Copy, Debug)]
+struct Heat {
+    since: Moment,
+    value: f32,
+    moved: bool,
+}
+
+impl Sensor {
+    /// A sensor of which nothing is known yet. `rise` is what it is taken to heat up by while it is not seen, in kelvin
+    /// per second.
+    #[must_use]
+    pub fn new(rise: f32) -> Self {
+        Self {
+            rise,
+            believed: None,
+            fault: None,
+            suspect: None,
+            unchanged: None,
+            heat: None,
+        }
+    }
+
+    /// Takes what reading it gave at `at`.
+    pub fn observe(&mut self, observation: Observation, at: Moment, around: &Surroundings) {
+        match observation {
+            Observation::Unreadable => self.fault = Some(SensorFault::Unreadable),
+            Observation::DiodeOpen { local: None } => self.fault = Some(SensorFault::DiodeOpen),
+            Observation::DiodeOpen { local: Some(local) } => match implausible(local.0) {
+                None => {
+                    let value = local.0 + DIODE_ABOVE_PART;
+                    self.believe(value, at, Some(SensorFault::DiodeOpen));
+                }
+                fault => self.fault = fault,
+            },
+            Observation::Value(value) => match implausible(value.0) {
+                None => self.take(value.0, at, around),
+                fault => self.fault = fault,
+            },
+        }
+    }
+
+    /// Judges what only time can tell. To be called at every decision, after the readings.
+    pub fn judge(&mut self, now: Moment, around: &Surroundings) {
+        self.follow_heat(around);
+        if !self.is_stuck(now, around) {
+            return;
+        }
+        self.fault = Some(SensorFault::Stuck);
+        // Nothing was seen since the value last changed; that is the age of what is known.
+        if let (Some(believed), Some(unchanged)) = (self.believed.as_mut(), self.unchanged) {
+            believed.at = believed.at.min(unchanged.since);
+        }
+    }
+
+    /// What the sensor stands for now.
+    #[must_use]
+    pub fn view(&self, now: Moment, around: &Surroundings) -> View {
+        let Some(believed) = self.believed else {
+            return View {
+                reading: None,
+                age: None,
+                acted_on: None,
+                fault: self.fault,
+            };
+        };
+        let age = now.since(believed.at);
+        let late = age > FRESH && self.fault.is_none();
+        View {
+            reading: Some(Celsius(believed.value)),
+            age: Some(age),
+            acted_on: Some(Celsius(self.modelled(believed.value, age, around))),
+            fault: if late {
+                Some(SensorFault::Late)
+            } else {
+                self.fault
+            },
+        }
+    }
+
+    /// Whether the sensor has moved since its chain began to heat; `true` when it is not heated.
+    #[must_use]
+    pub fn has_proven_itself(&self) -> bool {
+        self.heat.is_none_or(|heat| heat.moved)
+    }
+
+    /// Since when the raw reading has not changed.
+    #[must_use]
+    pub fn unchanged_since(&self) -> Option<Moment> {
+        self.unchanged.map(|unchanged| unchanged.since)
+    }
+
+    /// The last value, heated by its age; a neighbour that is seen bounds how far that can be from the truth.
+    fn modelled(&self, value: f32, age: Duration, around: &Surroundings) -> f32 {
+        if !around.powered {
+            return value;
+        }
+        let unseen = age.saturating_sub(FRESH).as_secs_f32();
+        let heated = value + unseen * self.rise;
+        around.neighbours.map_or(heated, |neighbour| {
+            heated.min(value.max(neighbour.0 + DIODE_ABOVE_PART))
+        })
+    }
+
+    /// Takes a value that silicon can have.
+    fn take(&mut self, value: f32, at: Moment, around: &Surroundings) {
+        self.follow_change(value, at, around);
+        if self.fault == Some(SensorFault::Stuck) && self.is_stuck(at, around) {
+            return;
+        }
+        let Some(believed) = self.believed else {
+            return self.believe(value, at, None);
+        };
+        let allowed = JUMP + FASTEST * at.since(believed.at).as_secs_f32().min(FRESH.as_secs_f32());
+        if (value - believed.value).abs() <= allowed {
+            return self.believe(value, at, None);
+        }
+        self.fault = Some(SensorFault::Jump);
+        self.suspect(value, at);
+        let rise = value > believed.value;
+        let count = self.suspect.map_or(0, |suspect| suspect.count);
+        let agrees = around
+            .neighbours
+            .is_some_and(|neighbour| (neighbour.0 - value).abs() <= DIODE_ABOVE_PART);
+        // A fall while the chips are powered is what a broken sensor looks like; only a neighbour can vouch for it.
+        let confirmed = if rise {
+            count >= CONFIRM_RISE
+        } else {
+            count >= CONFIRM_FALL && (!around.powered || agrees)
+        };
+        if confirmed {
+            self.believe(value, at, None);
+        }
+    }
+
+    fn believe(&mut self, value: f32, at: Moment, fault: Option<SensorFault>) {
+        self.believed = Some(Believed { value, at });
+        self.fault = fault;
+        self.suspect = None;
+    }
+
+    fn suspect(&mut self, value: f32, at: Moment) {
+        let count = match self.suspect {
+            Some(earlier) => {
+                let allowed = JUMP + FASTEST * at.since(earlier.at).as_secs_f32();
+                if (value - earlier.value).abs() <= allowed {
+                    earlier.count + 1
+                } else {
+                    1
+                }
+            }
+            None => 1,
+        };
+        self.suspect = Some(Suspect { value, at, count });
+    }
+
+    #[allow(
+        clippy::float_cmp,
+        reason = "the same to the last bit is what is asked"
+    )]
+    fn follow_change(&mut self, value: f32, at: Moment, around: &Surroundings) {
+        let others = around.others.map(|others| others.0);
+        match self.unchanged.as_mut() {
+            Some(unchanged) if unchanged.value == value => {
+                unchanged.others = unchanged.others.or(others);
+            }
+            _ => {
+                self.unchanged = Some(Unchanged {
+                    value,
+                    since: at,
+                    others,
+                });
+            }
+        }
+    }
+
+    fn follow_heat(&mut self, around: &Surroundings) {
+        let Some((since, believed)) = around.heated_since.zip(self.believed) else {
+            self.heat = None;
+            return;
+        };
+        let heat = self
+            .heat
+            .filter(|heat| heat.since == since)
+            .unwrap_or(Heat {
+                since,
+                value: believed.value,
+                moved: false,
+            });
+        let moved = heat.moved || (believed.value - heat.value).abs() >= PROOF;
+        self.heat = Some(Heat { moved, ..heat });
+    }
+
+    fn is_stuck(&self, now: Moment, around: &Surroundings) -> bool {
+        let Some((unchanged, heated_since)) = self.unchanged.zip(around.heated_since) else {
+            return false;
+        };
+        let still = now.since(unchanged.since);
+        let others_moved = unchanged
+            .others
+            .zip(around.others)
+            .is_some_and(|(then, others)| (others.0 - then).abs() >= OTHERS_MOVED);
+        let machine_still = around
+            .machine_unchanged_since
+            .is_some_and(|since| now.since(since) >= STUCK_ALL);
+        (still >= STUCK_WHILE_OTHERS_MOVE && others_moved)
+            || (unchanged.since <= heated_since && now.since(heated_since) >= STUCK_WHILE_HEATED)
+            || machine_still
+    }
+}
+
+/// Why no silicon of a running machine reads so.
+fn implausible(value: f32) -> Option<SensorFault> {
+    if value.is_nan() {
+        Some(SensorFault::NotANumber)
+    } else if value == 0.0 {
+        Some(SensorFault::Zero)
+    } else if !(COLDEST.0..=HOTTEST.0).contains(&value) {
+        Some(SensorFault::OutOfRange)
+    } else {
+        None
+    }
+}
+
 impl fmt::Display for SensorFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
@@ -37,5 +380,294 @@ impl fmt::Display for SensorFault {
             Self::Stuck => "is stuck",
             Self::DiodeOpen => "has an open diode",
         })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the numbers are exact in binary")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const POWERED: Surroundings = Surroundings {
+        heated_since: None,
+        powered: true,
+        neighbours: None,
+        others: None,
+        machine_unchanged_since: None,
+    };
+
+    fn at(seconds: f32) -> Moment {
+        Moment::after_start(Duration::from_secs_f32(seconds))
+    }
+
+    fn seen(values: &[f32]) -> Sensor {
+        let mut sensor = Sensor::new(1.0);
+        for (second, value) in values.iter().enumerate() {
+            sensor.observe(
+                Observation::Value(Celsius(*value)),
+                at(second as f32),
+                &POWERED,
+            );
+        }
+        sensor
+    }
+
+    fn acted_on(sensor: &Sensor, seconds: f32) -> f32 {
+        sensor.view(at(seconds), &POWERED).acted_on.unwrap().0
+    }
+
+    #[test]
+    fn readings_that_no_silicon_has_are_never_believed() {
+        for (value, fault) in [
+            (f32::NAN, SensorFault::NotANumber),
+            (0.0, SensorFault::Zero),
+            (-0.0, SensorFault::Zero),
+            (-64.0, SensorFault::OutOfRange),
+            (191.0, SensorFault::OutOfRange),
+            (f32::INFINITY, SensorFault::OutOfRange),
+        ] {
+            let sensor = seen(&[60.0, value]);
+            let view = sensor.view(at(1.0), &POWERED);
+            assert_eq!(view.fault, Some(fault), "{value}");
+            assert_eq!(view.reading, Some(Celsius(60.0)), "{value}");
+            assert_eq!(
+                seen(&[value]).view(at(0.0), &POWERED).acted_on,
+                None,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_sensor_that_is_not_seen_heats_up_by_its_age() {
+        let mut sensor = seen(&[60.0]);
+        assert_eq!(acted_on(&sensor, 3.0), 60.0);
+        sensor.observe(Observation::Unreadable, at(4.0), &POWERED);
+        assert_eq!(acted_on(&sensor, 33.0), 90.0);
+        assert_eq!(
+            sensor.view(at(33.0), &POWERED).fault,
+            Some(SensorFault::Unreadable)
+        );
+        assert!(!sensor.view(at(33.0), &POWERED).is_measured());
+        let unpowered = Surroundings::default();
+        assert_eq!(
+            sensor.view(at(33.0), &unpowered).acted_on,
+            Some(Celsius(60.0))
+        );
+    }
+
+    #[test]
+    fn a_late_sensor_is_late_and_heats_up() {
+        let sensor = seen(&[60.0]);
+        assert_eq!(sensor.view(at(2.0), &POWERED).fault, None);
+        assert_eq!(
+            sensor.view(at(3.5), &POWERED).fault,
+            Some(SensorFault::Late)
+        );
+        assert_eq!(acted_on(&sensor, 3.5), 60.5);
+    }
+
+    #[test]
+    fn a_seen_neighbour_bounds_the_model_of_a_lost_sensor() {
+        let sensor = seen(&[60.0]);
+        let around = Surroundings {
+            neighbours: Some(Celsius(58.0)),
+            ..POWERED
+        };
+        let view = sensor.view(at(1_000.0), &around);
+        assert_eq!(view.acted_on, Some(Celsius(73.0)));
+        assert_eq!(view.fault, Some(SensorFault::Late));
+    }
+
+    #[test]
+    fn one_spike_is_not_believed_but_a_confirmed_rise_is() {
+        let mut sensor = seen(&[60.0, 60.2, 120.0]);
+        assert_eq!(
+            sensor.view(at(2.0), &POWERED).fault,
+            Some(SensorFault::Jump)
+        );
+        assert_eq!(acted_on(&sensor, 2.0), 60.2);
+        sensor.observe(Observation::Value(Celsius(60.4)), at(3.0), &POWERED);
+        assert_eq!(sensor.view(at(3.0), &POWERED).fault, None);
+        let sensor = seen(&[60.0, 90.0, 91.0, 91.5]);
+        assert_eq!(acted_on(&sensor, 3.0), 91.5);
+        assert_eq!(sensor.view(at(3.0), &POWERED).fault, None);
+    }
+
+    #[test]
+    fn a_fall_while_powered_is_never_believed_without_a_neighbour() {
+        let mut values = vec![80.0];
+        values.extend([25.0; 60]);
+        let sensor = seen(&values);
+        assert_eq!(
+            sensor.view(at(60.0), &POWERED).fault,
+            Some(SensorFault::Jump)
+        );
+        assert!(acted_on(&sensor, 60.0) > 130.0);
+    }
+
+    #[test]
+    fn a_fall_is_believed_when_a_neighbour_agrees_or_the_rail_is_off() {
+        for around in [
+            Surroundings {
+                neighbours: Some(Celsius(30.0)),
+                ..POWERED
+            },
+            Surroundings::default(),
+        ] {
+            let mut sensor = seen(&[80.0]);
+            for second in 1..=CONFIRM_FALL {
+                sensor.observe(
+                    Observation::Value(Celsius(25.0)),
+                    at(second as f32),
+                    &around,
+                );
+            }
+            let view = sensor.view(at(CONFIRM_FALL as f32), &around);
+            assert_eq!((view.fault, view.reading), (None, Some(Celsius(25.0))));
+        }
+    }
+
+    #[test]
+    fn an_open_diode_is_stood_in_for_by_its_part() {
+        let mut sensor = seen(&[70.0]);
+        let open = |local| Observation::DiodeOpen { local };
+        sensor.observe(open(Some(Celsius(50.0))), at(1.0), &POWERED);
+        let view = sensor.view(at(1.0), &POWERED);
+        assert_eq!(view.acted_on, Some(Celsius(65.0)));
+        assert_eq!(view.fault, Some(SensorFault::DiodeOpen));
+        assert!(view.is_measured());
+        sensor.observe(open(None), at(2.0), &POWERED);
+        assert_eq!(acted_on(&sensor, 10.0), 65.0 + 6.0);
+        sensor.observe(open(Some(Celsius(0.0))), at(3.0), &POWERED);
+        assert_eq!(
+            sensor.view(at(3.0), &POWERED).fault,
+            Some(SensorFault::Zero)
+        );
+    }
+
+    /// Feeds the same value every second under what `around` says of each second.
+    fn constant(seconds: u32, around: impl Fn(u32) -> Surroundings) -> Sensor {
+        let mut sensor = Sensor::new(1.0);
+        for second in 0..=seconds {
+            let around = around(second);
+            sensor.observe(
+                Observation::Value(Celsius(55.0)),
+                at(second as f32),
+                &around,
+            );
+            sensor.judge(at(second as f32), &around);
+        }
+        sensor
+    }
+
+    #[test]
+    fn a_reading_that_stands_still_while_others_move_is_stuck() {
+        let around = |second: u32| Surroundings {
+            heated_since: Some(Moment::START),
+            others: Some(Celsius(50.0 + second as f32 * 0.5)),
+            ..POWERED
+        };
+        let sensor = constant(25, around);
+        let view = sensor.view(at(25.0), &around(25));
+        assert_eq!(view.fault, Some(SensorFault::Stuck));
+        assert!(view.acted_on.unwrap().0 > 55.0 + 20.0, "{view:?}");
+        assert_eq!(constant(15, around).view(at(15.0), &around(15)).fault, None);
+    }
+
+    #[test]
+    fn a_reading_that_stands_still_on_a_chain_without_heat_is_not_stuck() {
+        let around = |second: u32| Surroundings {
+            others: Some(Celsius(50.0 + second as f32)),
+            ..POWERED
+        };
+        assert_eq!(
+            constant(600, around).view(at(600.0), &around(600)).fault,
+            None
+        );
+    }
+
+    #[test]
+    fn a_reading_that_does_not_notice_the_heat_is_stuck() {
+        let around = |second: u32| Surroundings {
+            heated_since: (second >= 10).then_some(at(10.0)),
+            ..POWERED
+        };
+        assert_eq!(
+            constant(129, around).view(at(129.0), &around(129)).fault,
+            None
+        );
+        assert!(!constant(60, around).has_proven_itself());
+        let sensor = constant(131, around);
+        assert_eq!(
+            sensor.view(at(131.0), &around(131)).fault,
+            Some(SensorFault::Stuck)
+        );
+    }
+
+    #[test]
+    fn a_machine_in_which_nothing_moves_is_stuck() {
+        let around = |_| Surroundings {
+            heated_since: Some(Moment::START),
+            machine_unchanged_since: Some(at(1.0)),
+            ..POWERED
+        };
+        let mut sensor = Sensor::new(1.0);
+        sensor.observe(Observation::Value(Celsius(50.0)), at(0.0), &around(0));
+        sensor.observe(Observation::Value(Celsius(55.0)), at(1.0), &around(0));
+        sensor.judge(at(890.0), &around(0));
+        assert_ne!(sensor.fault, Some(SensorFault::Stuck));
+        sensor.judge(at(902.0), &around(0));
+        assert_eq!(sensor.fault, Some(SensorFault::Stuck));
+    }
+
+    #[test]
+    fn a_stuck_sensor_that_moves_again_is_believed_again() {
+        let around = |second: u32| Surroundings {
+            heated_since: Some(Moment::START),
+            others: Some(Celsius(50.0 + second as f32 * 0.5)),
+            ..POWERED
+        };
+        let mut sensor = constant(25, around);
+        sensor.observe(Observation::Value(Celsius(55.5)), at(26.0), &around(26));
+        sensor.judge(at(26.0), &around(26));
+        assert_eq!(sensor.view(at(26.0), &around(26)).fault, None);
+    }
+
+    #[test]
+    fn a_sensor_proves_itself_by_moving_with_the_heat() {
+        let around = Surroundings {
+            heated_since: Some(at(1.0)),
+            ..POWERED
+        };
+        let mut sensor = seen(&[30.0]);
+        sensor.judge(at(1.0), &around);
+        assert!(!sensor.has_proven_itself());
+        sensor.observe(Observation::Value(Celsius(31.0)), at(2.0), &around);
+        sensor.judge(at(2.0), &around);
+        assert!(sensor.has_proven_itself());
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_acted_on_is_never_below_the_last_believed_reading_and_always_a_number(
+            readings in prop::collection::vec((any::<f32>(), 0.1f32..5.0), 1..60),
+            neighbours in prop::option::of(-40f32..150.0),
+        ) {
+            let around = Surroundings { neighbours: neighbours.map(Celsius), ..POWERED };
+            let mut sensor = Sensor::new(1.0);
+            let mut now = 0.0;
+            for (value, step) in readings {
+                now += step;
+                sensor.observe(Observation::Value(Celsius(value)), at(now), &around);
+                sensor.judge(at(now), &around);
+                let view = sensor.view(at(now), &around);
+                if let (Some(reading), Some(acted)) = (view.reading, view.acted_on) {
+                    prop_assert!(acted.0.is_finite() && acted.0 >= reading.0);
+                    prop_assert!((COLDEST.0..=HOTTEST.0).contains(&reading.0));
+                }
+            }
+        }
     }
 }

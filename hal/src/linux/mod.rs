@@ -1,9 +1,18 @@
 //! Real devices of a Linux control board.
 
+mod devices;
+mod gpio;
+mod i2c;
+mod led;
 mod lock;
+mod pwm;
+mod spi;
+mod sysfs;
+mod tach;
 mod uart;
 mod unsafe_corner;
 mod watchdog;
 
+pub use devices::LinuxDevices;
 pub use uart::LinuxUart;
 pub use watchdog::LinuxWatchdog;

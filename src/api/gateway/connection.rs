@@ -89,7 +89,7 @@ async fn one_request<S: AsyncRead + AsyncWrite + Unpin>(
         check_host(&head, shared).map_err(End::Told)?;
     }
     let body = read_body(stream, buffer, head.content_length).await?;
-    let Ok(Ok(_turn)) = timeout(TURN_TIME, shared.answering.acquire()).await else {
+    let Ok(Ok(turn)) = timeout(TURN_TIME, shared.answering.acquire()).await else {
         return Err(End::Told(BUSY));
     };
     let answer = match upstream::ask(&shared.inner_socket, &head, &body).await {
@@ -99,7 +99,7 @@ async fn one_request<S: AsyncRead + AsyncWrite + Unpin>(
             return Err(End::Told(NO_ANSWER));
         }
     };
-    drop(_turn);
+    drop(turn);
     let keep = head.keep_alive && Instant::now() < life_ends;
     write_answer(stream, &answer, keep, head.method != "HEAD")
         .await
@@ -136,7 +136,7 @@ async fn read_head<S: AsyncRead + Unpin>(
         }
         match timeout_at(deadline, buffer.read_more(stream)).await {
             Ok(Ok(0)) if buffer.bytes.is_empty() => return Ok(None),
-            Ok(Ok(0)) | Ok(Err(_)) => return Err(End::Silent),
+            Ok(Ok(0) | Err(_)) => return Err(End::Silent),
             Ok(Ok(_)) => {}
             Err(_) if begun => return Err(End::Told(HEAD_TOO_SLOW)),
             Err(_) => return Ok(None),
@@ -152,7 +152,7 @@ async fn read_body<S: AsyncRead + Unpin>(
     let deadline = Instant::now() + BODY_TIME;
     while buffer.bytes.len() < length {
         match timeout_at(deadline, buffer.read_more(stream)).await {
-            Ok(Ok(0)) | Ok(Err(_)) => return Err(End::Silent),
+            Ok(Ok(0) | Err(_)) => return Err(End::Silent),
             Ok(Ok(_)) => {}
             Err(_) => return Err(End::Told(BODY_TOO_SLOW)),
         }

@@ -46,8 +46,7 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
     let length = match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) if length <= HEAD_LIMIT => length,
         Ok(httparse::Status::Partial) if bytes.len() < HEAD_LIMIT => return Ok(None),
-        Ok(_) => return Err(HEAD_TOO_LARGE),
-        Err(httparse::Error::TooManyHeaders) => return Err(HEAD_TOO_LARGE),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HEAD_TOO_LARGE),
         Err(_) => return Err(bad("the head of the request is no HTTP/1.1")),
     };
     let http_1_1 = request.version == Some(1);

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-/// Requests answered at one time; each holds one thread of tiny_http.
+/// Requests answered at one time; each holds one thread of `tiny_http`.
 const ANSWERED_AT_ONCE: usize = 4;
 /// Local tools at one time.
 const LOCAL_CONNECTIONS: usize = 16;
@@ -54,7 +54,7 @@ impl Drop for SocketFile {
 }
 
 impl Gateway {
-    /// A gateway that forwards to tiny_http at `inner_socket`.
+    /// A gateway that forwards to `tiny_http` at `inner_socket`.
     pub fn new(inner_socket: PathBuf, settings: &ApiSection) -> Self {
         let mut hosts = settings.hosts.clone();
         if let Ok(name) = fs::read_to_string("/proc/sys/kernel/hostname") {

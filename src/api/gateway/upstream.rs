@@ -1,4 +1,4 @@
-//! The way from the gateway to tiny_http: one request, one connection, in the gateway's own words.
+//! The way from the gateway to `tiny_http`: one request, one connection, in the gateway's own words.
 
 use super::head::Head;
 use crate::api::Answer;
@@ -28,14 +28,15 @@ async fn exchange(socket: &Path, head: &Head, body: &[u8]) -> io::Result<Answer>
     } else {
         head.method
     };
-    let mut request = format!(
-        "{method} {} HTTP/1.1\r\nHost: local\r\nConnection: close\r\n",
-        head.target
+    let target = &head.target;
+    let content_type = head.content_type.as_ref();
+    let content_type = content_type
+        .map(|value| format!("Content-Type: {value}\r\n"))
+        .unwrap_or_default();
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nHost: local\r\nConnection: close\r\n{content_type}Content-Length: {}\r\n\r\n",
+        body.len()
     );
-    if let Some(content_type) = &head.content_type {
-        request.push_str(&format!("Content-Type: {content_type}\r\n"));
-    }
-    request.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
     stream.write_all(request.as_bytes()).await?;
     stream.write_all(body).await?;
     let mut bytes = Vec::new();

@@ -342,6 +342,7 @@ impl<'a> Hashing<'a> {
                 });
                 self.set_interval();
             }
+            Action::Replies(format) => self.task.serial.set_format(format),
             // Only the way from reset has the others.
             _ => debug_assert!(false, "{step:?} while hashing"),
         }

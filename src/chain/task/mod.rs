@@ -5,6 +5,8 @@
 
 mod hashing;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use crate::chain::bringup;
 use crate::chain::command::ChainCommand;

@@ -18,5 +18,8 @@ mod submit;
 pub mod template;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 pub use settings::SoloSettings;
 pub use source::SoloSource;

@@ -1,0 +1,172 @@
+//! The command line: what each subcommand is called and takes, and how a failure is told.
+
+mod check;
+pub mod logs;
+mod options;
+mod status;
+mod table;
+
+pub use options::{DEFAULT_CONFIG, Options};
+
+use std::process::ExitCode;
+use thiserror::Error;
+
+const HELP: &str = "\
+cgminer-rs: a daemon for the control board of a Bitcoin ASIC miner
+
+Usage: cgminer-rs COMMAND [OPTION...]
+
+Commands:
+  check [FILE]   tell what is wrong with a configuration, or that nothing is
+  status         tell what the running machine does
+  version        tell the version
+  help           tell this
+
+Options of all commands that read a configuration:
+  -c, --config FILE         file to read, with conf.d/*.toml beside it
+                            (default /etc/cgminer-rs/cgminer-rs.toml)
+  -s, --set FIELD=VALUE     set one field over file and environment, as in
+                            --set log.level=debug; may be given again
+      --board NAME          same as --set board.name=NAME
+      --listen ADDRESS      same as --set api.listen=ADDRESS
+      --run-directory PATH  same as --set api.run_directory=PATH
+      --log-level LEVEL     same as --set log.level=LEVEL
+      --log-format FORMAT   same as --set log.format=FORMAT (text or json)
+
+Options of check:
+      --print               print the configuration in force, secrets left out
+
+Options of status:
+      --json                print the machine's own answer
+
+Every field: docs/configuration.md. Variables CGMINER_SECTION_FIELD set fields, too.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 no machine runs.
+";
+
+/// Why a command did not do what was asked.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// The command line makes no sense.
+    #[error("{0}\n`cgminer-rs help` tells what can be asked")]
+    Usage(String),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] crate::config::ConfigError),
+    /// No machine answers.
+    #[error(transparent)]
+    Local(#[from] crate::api::local::LocalError),
+    /// Anything else, told by the room that it happened in.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::Usage(_) => 2,
+            Self::Config(_) => 3,
+            Self::Local(crate::api::local::LocalError::NotRunning { .. }) => 4,
+            Self::Local(_) | Self::Other(_) => 1,
+        })
+    }
+}
+
+impl From<lexopt::Error> for Failure {
+    fn from(error: lexopt::Error) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// Does what the command line asks. Errors go to standard error, one a line.
+pub fn main() -> ExitCode {
+    match dispatch(lexopt::Parser::from_env()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            for line in failure.to_string().lines() {
+                eprintln!("cgminer-rs: {line}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    use lexopt::Arg::{Long, Short, Value};
+    match parser.next()? {
+        None | Some(Short('h') | Long("help")) => table::print(HELP),
+        Some(Short('V') | Long("version")) => version(),
+        Some(Value(command)) => match command.to_string_lossy().as_ref() {
+            "check" => check::run(parser),
+            "status" => status::run(parser),
+            "version" => version(),
+            "help" => table::print(HELP),
+            other => Err(Failure::Usage(format!(
+                "there is no command `{}`",
+                table::inert(other)
+            ))),
+        },
+        Some(other) => Err(other.unexpected().into()),
+    }
+}
+
+fn version() -> Result<(), Failure> {
+    table::print(concat!("cgminer-rs ", env!("CARGO_PKG_VERSION"), "\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(arguments: &[&str]) -> Result<(), Failure> {
+        dispatch(lexopt::Parser::from_args(arguments))
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_wrong_usage() {
+        for arguments in [
+            &["nonsense"][..],
+            &["--nonsense"],
+            &["check", "--nonsense"],
+            &["check", "a", "b"],
+            &["status", "--config"],
+            &["status", "extra"],
+        ] {
+            assert!(
+                matches!(outcome(arguments), Err(Failure::Usage(_))),
+                "{arguments:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_machine_that_does_not_run_has_its_own_exit_code() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().to_str().unwrap();
+        let failure = outcome(&["status", "--run-directory", path]).unwrap_err();
+        assert_eq!(failure.exit_code(), ExitCode::from(4), "{failure}");
+        assert!(failure.to_string().contains("start it"), "{failure}");
+    }
+
+    #[test]
+    fn a_wrong_configuration_names_its_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.toml");
+        std::fs::write(&file, "[log]\nlevl = \"info\"\n").unwrap();
+        let failure = outcome(&["check", file.to_str().unwrap()]).unwrap_err();
+        assert_eq!(failure.exit_code(), ExitCode::from(3));
+        let text = failure.to_string();
+        assert!(
+            text.contains("a.toml:2:1: log.levl: ") && text.contains("did you mean"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_help_names_every_command_and_option() {
+        for word in [
+            "check", "status", "version", "help", "--config", "--set", "--json", "--print",
+        ] {
+            assert!(HELP.contains(word), "{word}");
+        }
+    }
+}

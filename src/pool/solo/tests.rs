@@ -1,0 +1,569 @@
+//! The source against a node in memory, in virtual time.
+
+use super::hash::{double_sha256, root_of};
+use super::rpc::RpcAuth;
+use super::{SoloSettings, SoloSource};
+use crate::pool::connection::{Boxed, ConnectError, Connection, Connector};
+use crate::pool::settings::Deadlines;
+use crate::pool::source::{JobSource, Numbers, SourceHandle, source_channels};
+use crate::pool::status::{PoolPhase, PoolStatus};
+use crate::pool::url::{Host, PoolUrl};
+use crate::work::{ChainIndex, Difficulty, Extranonce2, Job, Share};
+use serde_json::{Value, json};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+const ADDRESS: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A node whose every answer the test decides.
+struct FakeNode {
+    state: Mutex<State>,
+    /// Counts templates, for those who long-poll.
+    templates: watch::Sender<u64>,
+}
+
+struct State {
+    template: Value,
+    /// Refuses connections.
+    is_down: bool,
+    /// Answered to every call instead of a result.
+    failure: Option<(u16, Value)>,
+    proposal: Value,
+    verdicts: VecDeque<Value>,
+    calls: Vec<String>,
+    submitted: Vec<String>,
+}
+
+impl FakeNode {
+    fn new() -> Arc<Self> {
+        let text = include_str!("../../../tests/data/gbt/regtest-1-transaction.json");
+        Arc::new(Self {
+            state: Mutex::new(State {
+                template: serde_json::from_str(text).unwrap(),
+                is_down: false,
+                failure: None,
+                proposal: Value::Null,
+                verdicts: VecDeque::new(),
+                calls: Vec::new(),
+                submitted: Vec::new(),
+            }),
+            templates: watch::channel(0).0,
+        })
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().unwrap())
+    }
+
+    fn new_template(&self, change: impl FnOnce(&mut Value)) {
+        self.templates.send_modify(|count| *count += 1);
+        let id = format!("id{}", *self.templates.borrow());
+        self.with(|state| {
+            change(&mut state.template);
+            if state.template.get("longpollid").is_some() {
+                state.template["longpollid"] = json!(id);
+            }
+        });
+    }
+
+    /// Somebody found a block.
+    fn new_block(&self, digit: char) {
+        self.new_template(|template| {
+            template["previousblockhash"] = json!(digit.to_string().repeat(64));
+            template["height"] = json!(template["height"].as_u64().unwrap() + 1);
+        });
+    }
+
+    fn calls(&self, method: &str) -> usize {
+        self.with(|state| state.calls.iter().filter(|call| *call == method).count())
+    }
+
+    fn submitted(&self) -> Vec<String> {
+        self.with(|state| state.submitted.clone())
+    }
+
+    async fn answer(&self, call: &Value) -> Value {
+        let method = call["method"].as_str().unwrap();
+        let request = &call["params"][0];
+        let long_poll_id = request["longpollid"].as_str();
+        let name = match (long_poll_id, request["mode"].as_str()) {
+            (Some(_), _) => "longpoll",
+            (_, Some(_)) => "proposal",
+            _ => method,
+        };
+        self.with(|state| state.calls.push(name.to_owned()));
+        if let Some(id) = long_poll_id {
+            let mut templates = self.templates.subscribe();
+            while self.with(|state| state.template["longpollid"] == id) {
+                templates.changed().await.unwrap();
+            }
+        }
+        self.with(|state| match name {
+            "getblockchaininfo" => json!({"chain": "regtest"}),
+            "getbestblockhash" => state.template["previousblockhash"].clone(),
+            "proposal" => state.proposal.clone(),
+            "submitblock" => {
+                state.submitted.push(request.as_str().unwrap().to_owned());
+                state.verdicts.pop_front().unwrap_or_default()
+            }
+            _ => state.template.clone(),
+        })
+    }
+
+    async fn serve(self: Arc<Self>, mut stream: DuplexStream) {
+        let mut request = Vec::new();
+        let call: Value = loop {
+            let mut buffer = [0; 4096];
+            let count = stream.read(&mut buffer).await.unwrap_or(0);
+            if count == 0 {
+                return;
+            }
+            request.extend_from_slice(&buffer[..count]);
+            let text = String::from_utf8_lossy(&request);
+            let body = text.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+            if let Ok(call) = serde_json::from_str(body) {
+                break call;
+            }
+        };
+        let (status, mut answer) = match self.with(|state| state.failure.clone()) {
+            Some((status, error)) => (status, json!({"result": null, "error": error})),
+            None => (
+                200,
+                json!({"result": self.answer(&call).await, "error": null}),
+            ),
+        };
+        answer["id"] = call["id"].clone();
+        let answer = format!("HTTP/1.1 {status} X\r\nConnection: close\r\n\r\n{answer}");
+        // The caller may have hung up.
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
+struct ToFakeNode(Arc<FakeNode>);
+
+impl Connector for ToFakeNode {
+    fn connect<'a>(
+        &'a self,
+        _: &'a PoolUrl,
+        _: &'a Deadlines,
+    ) -> Boxed<'a, Result<Connection, ConnectError>> {
+        Box::pin(async {
+            if self.0.with(|state| state.is_down) {
+                return Err(ConnectError::Unreachable {
+                    address: ([127, 0, 0, 1], 1).into(),
+                    tried: 1,
+                    error: std::io::ErrorKind::ConnectionRefused.into(),
+                });
+            }
+            let (ours, theirs) = tokio::io::duplex(1 << 20);
+            tokio::spawn(Arc::clone(&self.0).serve(theirs));
+            Ok(Connection {
+                stream: Box::new(ours),
+                peer: "127.0.0.1:1".into(),
+            })
+        })
+    }
+}
+
+struct Bench {
+    node: Arc<FakeNode>,
+    handle: SourceHandle,
+    task: JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(node: Arc<FakeNode>) -> Self {
+        Self::start_with(node, ADDRESS, 65_536.0)
+    }
+
+    fn start_with(node: Arc<FakeNode>, address: &str, share_difficulty: f64) -> Self {
+        let auth = RpcAuth::Password {
+            user: "u".into(),
+            password: "p".into(),
+        };
+        let mut settings = SoloSettings::new(Host::parse("127.0.0.1").unwrap(), 1, auth, address);
+        settings.share_difficulty = Difficulty::new(share_difficulty).unwrap();
+        let source = SoloSource::new(settings, Arc::new(ToFakeNode(Arc::clone(&node))), 7);
+        let numbers = Arc::new(Numbers::default());
+        let (handle, ports) = source_channels(source.initial_status(), numbers, Arc::default());
+        handle.wanted.send_replace(true);
+        let task = tokio::spawn(Box::new(source).run(ports));
+        Self { node, handle, task }
+    }
+
+    async fn job_where(&mut self, is_it: impl Fn(&Job) -> bool) -> Arc<Job> {
+        let wanted = |job: &Option<Arc<Job>>| job.as_ref().is_some_and(|job| is_it(job));
+        let job = self.handle.jobs.wait_for(wanted).await.unwrap().clone();
+        job.unwrap()
+    }
+
+    async fn first_job(&mut self) -> Arc<Job> {
+        self.job_where(|_| true).await
+    }
+
+    async fn no_job(&mut self) {
+        self.handle.jobs.wait_for(Option::is_none).await.unwrap();
+    }
+
+    async fn status_where(&mut self, is_it: impl FnMut(&PoolStatus) -> bool) -> PoolStatus {
+        self.handle.status.wait_for(is_it).await.unwrap().clone()
+    }
+
+    async fn send(&self, share: Share) {
+        self.handle.shares.send(share).await.unwrap();
+    }
+}
+
+/// A share of the job whose hash meets `meets`.
+fn share_where(job: &Arc<Job>, value: u64, meets: impl Fn(&Job, &[u8; 32]) -> bool) -> Share {
+    let extranonce2 = Extranonce2 {
+        value,
+        size: job.extranonce2_size,
+    };
+    let middle: Vec<u8> = extranonce2.bytes().collect();
+    let coinbase = [
+        &job.coinbase_prefix,
+        middle.as_slice(),
+        &job.coinbase_suffix,
+    ]
+    .concat();
+    let root = root_of(double_sha256(&coinbase), &job.merkle_branches);
+    let hash_of = |nonce: u32| {
+        let mut header = job.version.to_le_bytes().to_vec();
+        header.extend_from_slice(&job.previous_hash);
+        header.extend_from_slice(&root);
+        for word in [job.ntime, job.nbits, nonce] {
+            header.extend_from_slice(&word.to_le_bytes());
+        }
+        double_sha256(&header)
+    };
+    let nonce = (0..u32::MAX)
+        .find(|nonce| meets(job, &hash_of(*nonce)))
+        .unwrap();
+    let hash = hash_of(nonce);
+    Share {
+        job: Arc::clone(job),
+        extranonce2,
+        ntime: job.ntime,
+        nonce,
+        version_bits: 0,
+        hash,
+        is_block: job.network_target.is_met_by(&hash),
+        chain: ChainIndex(0),
+        found_at: Instant::now(),
+    }
+}
+
+fn block(job: &Arc<Job>, value: u64) -> Share {
+    share_where(job, value, |job, hash| job.network_target.is_met_by(hash))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_comes_once_the_node_has_agreed_to_a_block_of_ours() {
+    let mut bench = Bench::start(FakeNode::new());
+    let job = bench.first_job().await;
+    assert!(job.clean);
+    assert_eq!(job.version_mask, 0x1fff_e000);
+    assert_eq!(job.extranonce2_size, 8);
+    let status = bench
+        .status_where(|status| status.phase == PoolPhase::Ready)
+        .await;
+    assert_eq!(status.job_id.as_deref(), Some(&*job.id.0));
+    assert_eq!(status.user, ADDRESS);
+    let calls = bench.node.with(|state| state.calls.clone());
+    assert_eq!(
+        calls[..3],
+        ["getblockchaininfo", "getblocktemplate", "proposal"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_template_that_the_node_itself_would_refuse_is_not_mined() {
+    let node = FakeNode::new();
+    node.with(|state| state.proposal = json!("bad-cb-amount"));
+    let mut bench = Bench::start(node);
+    let status = bench
+        .status_where(|status| status.phase == PoolPhase::BackingOff)
+        .await;
+    assert!(status.last_error.unwrap().contains("bad-cb-amount"));
+    assert_eq!(status.jobs, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_block_makes_a_clean_job_and_new_fees_do_not() {
+    let mut bench = Bench::start(FakeNode::new());
+    let first = bench.first_job().await;
+    bench
+        .node
+        .new_template(|template| template["curtime"] = json!(first.ntime + 9));
+    let second = bench.job_where(|job| job.ntime == first.ntime + 9).await;
+    assert!(!second.clean);
+    assert_eq!(second.previous_hash, first.previous_hash);
+    bench.node.new_block('a');
+    let third = bench.job_where(|job| job.previous_hash == [0xaa; 32]).await;
+    assert!(third.clean);
+    assert!(first.sequence < second.sequence && second.sequence < third.sequence);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_poll_is_kept_while_fees_are_refreshed() {
+    let mut bench = Bench::start(FakeNode::new());
+    bench.first_job().await;
+    sleep(600 * SECOND).await;
+    assert_eq!(
+        bench.node.calls("longpoll"),
+        1,
+        "a node has few threads for them"
+    );
+    assert!((20..=22).contains(&bench.node.calls("getblocktemplate")));
+    bench.node.new_block('a');
+    bench.job_where(|job| job.previous_hash == [0xaa; 32]).await;
+    sleep(SECOND).await;
+    assert_eq!(bench.node.calls("longpoll"), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_long_polls_the_tip_is_looked_at_every_second() {
+    let node = FakeNode::new();
+    node.with(|state| state.template.as_object_mut().unwrap().remove("longpollid"));
+    let mut bench = Bench::start(node);
+    bench.first_job().await;
+    sleep(20 * SECOND).await;
+    assert!((19..=21).contains(&bench.node.calls("getbestblockhash")));
+    bench.node.new_block('a');
+    let began = Instant::now();
+    bench.job_where(|job| job.previous_hash == [0xaa; 32]).await;
+    assert!(began.elapsed() <= SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_goes_to_the_node_and_the_next_template_is_fetched_at_once() {
+    let mut bench = Bench::start(FakeNode::new());
+    let job = bench.first_job().await;
+    bench.send(block(&job, 1)).await;
+    let status = bench
+        .status_where(|status| status.shares.blocks_accepted == 1)
+        .await;
+    assert_eq!(status.shares.submitted, 1);
+    assert_eq!(status.shares.accepted, 1);
+    assert!(status.message.unwrap().contains("block 113 accepted"));
+    assert_eq!(bench.node.submitted().len(), 1);
+    bench.job_where(|next| next.sequence > job.sequence).await;
+    assert_eq!(job.received_at.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn once_a_block_is_accepted_no_other_is_sent_for_its_place() {
+    let mut bench = Bench::start(FakeNode::new());
+    let job = bench.first_job().await;
+    for value in 0..40 {
+        bench.send(block(&job, value)).await;
+    }
+    let status = bench
+        .status_where(|status| status.shares.stale_withheld == 39)
+        .await;
+    assert_eq!(status.shares.blocks_accepted, 1);
+    assert_eq!(bench.node.submitted().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_on_an_old_tip_is_dropped_and_counted() {
+    let mut bench = Bench::start(FakeNode::new());
+    let old = bench.first_job().await;
+    bench.node.new_block('a');
+    let new = bench.job_where(|job| job.previous_hash == [0xaa; 32]).await;
+    bench.send(block(&old, 1)).await;
+    bench.send(block(&new, 2)).await;
+    let status = bench
+        .status_where(|status| status.shares.blocks_accepted == 1)
+        .await;
+    assert_eq!(status.shares.stale_withheld, 1);
+    assert!(status.shares.lost_hashes > 0.0);
+    let submitted = bench.node.submitted();
+    assert_eq!(submitted.len(), 1);
+    // The previous hash stands behind the version.
+    assert_eq!(submitted[0][8..72], "a".repeat(64));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_made_from_an_older_template_of_the_same_tip_counts() {
+    let mut bench = Bench::start(FakeNode::new());
+    let first = bench.first_job().await;
+    bench
+        .node
+        .new_template(|template| template["curtime"] = json!(first.ntime + 9));
+    bench.job_where(|job| job.sequence > first.sequence).await;
+    bench.send(block(&first, 1)).await;
+    bench
+        .status_where(|status| status.shares.blocks_accepted == 1)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_is_submitted_again_until_the_node_answers() {
+    let mut bench = Bench::start(FakeNode::new());
+    let job = bench.first_job().await;
+    bench.node.with(|state| state.is_down = true);
+    bench.send(block(&job, 1)).await;
+    sleep(60 * SECOND).await;
+    assert!(bench.node.submitted().is_empty());
+    assert!(
+        bench.handle.jobs.borrow().is_none(),
+        "a lost node gives no work"
+    );
+    bench.node.with(|state| state.is_down = false);
+    let status = bench
+        .status_where(|status| status.shares.blocks_accepted == 1)
+        .await;
+    assert_eq!(status.shares.unanswered, 0);
+    assert_eq!(bench.node.submitted().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_that_the_node_never_answers_for_is_counted_as_such() {
+    let mut bench = Bench::start(FakeNode::new());
+    let job = bench.first_job().await;
+    bench.node.with(|state| state.is_down = true);
+    bench.send(block(&job, 1)).await;
+    let status = bench
+        .status_where(|status| status.shares.unanswered == 1)
+        .await;
+    assert!(status.message.unwrap().contains("block 113 lost"));
+    assert!(job.received_at.elapsed() >= 580 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn verdicts_of_the_node_are_counted_by_their_reason() {
+    let mut bench = Bench::start(FakeNode::new());
+    let verdicts = ["high-hash", "inconclusive", "time-too-old", "bad-txns"];
+    bench
+        .node
+        .with(|state| state.verdicts = verdicts.map(Value::from).into());
+    let job = bench.first_job().await;
+    for value in 0..4 {
+        bench.send(block(&job, value)).await;
+    }
+    let status = bench
+        .status_where(|status| status.shares.rejected.total == 4)
+        .await;
+    let rejected = status.shares.rejected;
+    let counts = (
+        rejected.low_difficulty,
+        rejected.stale,
+        rejected.bad_ntime,
+        rejected.other,
+    );
+    assert_eq!(counts, (1, 1, 1, 1));
+    assert_eq!(status.shares.blocks_accepted, 0);
+    assert_eq!(status.shares.last_reject.as_deref(), Some("bad-txns"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn shares_measure_the_hashrate_and_only_blocks_are_sent() {
+    let node = FakeNode::new();
+    node.with(|state| {
+        state.template["bits"] = json!("1d00ffff");
+        state.template["target"] = json!(format!("00000000ffff{}", "0".repeat(52)));
+    });
+    let mut bench = Bench::start_with(node, ADDRESS, 1e-8);
+    let job = bench.first_job().await;
+    assert!(job.share_target > job.network_target);
+    bench
+        .send(share_where(&job, 1, |job, hash| {
+            job.share_target.is_met_by(hash)
+        }))
+        .await;
+    bench
+        .send(share_where(&job, 2, |job, hash| {
+            !job.share_target.is_met_by(hash)
+        }))
+        .await;
+    let status = bench
+        .status_where(|status| status.shares.submitted == 2)
+        .await;
+    assert_eq!(status.shares.accepted, 1);
+    assert_eq!(
+        status.shares.rejected.low_difficulty, 1,
+        "checked by its own header"
+    );
+    assert!((status.shares.accepted_difficulty / 1e-8 - 1.0).abs() < 1e-6);
+    assert!(bench.node.submitted().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_failure_is_told_and_tried_again() {
+    for (failure, words) in [
+        ((401, json!(null)), "refused (401)"),
+        ((403, json!(null)), "rpcallowip"),
+        (
+            (500, json!({"code": -28, "message": "Verifying blocks"})),
+            "still starting: Verifying",
+        ),
+        (
+            (500, json!({"code": -10, "message": "initial sync"})),
+            "not ready to mine: initial",
+        ),
+    ] {
+        let node = FakeNode::new();
+        node.with(|state| state.failure = Some(failure));
+        let mut bench = Bench::start(Arc::clone(&node));
+        let status = bench.status_where(|status| status.failures == 3).await;
+        let error = status.last_error.unwrap();
+        assert!(error.contains(words), "{error}");
+        assert!(error.contains("next try in"), "{error}");
+        node.with(|state| state.failure = None);
+        bench.first_job().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_of_another_network_is_told_before_any_work() {
+    let address = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4";
+    let mut bench = Bench::start_with(FakeNode::new(), address, 1.0);
+    let status = bench.status_where(|status| status.failures == 1).await;
+    assert!(status.last_error.unwrap().contains("network `regtest`"));
+    assert_eq!(bench.node.calls("getblocktemplate"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_node_is_noticed_within_seconds_and_found_again() {
+    let mut bench = Bench::start(FakeNode::new());
+    let job = bench.first_job().await;
+    bench.node.with(|state| state.is_down = true);
+    let began = Instant::now();
+    bench.no_job().await;
+    assert!(began.elapsed() <= 10 * SECOND);
+    sleep(120 * SECOND).await;
+    bench.node.with(|state| state.is_down = false);
+    let again = bench.first_job().await;
+    assert_ne!(again.session, job.session);
+    // The tip is the same: work of the session before still makes blocks.
+    bench.send(block(&job, 1)).await;
+    bench
+        .status_where(|status| status.shares.blocks_accepted == 1)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unwanted_source_hangs_up_and_one_without_a_manager_ends() {
+    let mut bench = Bench::start(FakeNode::new());
+    bench.first_job().await;
+    bench.handle.wanted.send_replace(false);
+    bench.no_job().await;
+    bench
+        .status_where(|status| status.phase == PoolPhase::Idle)
+        .await;
+    let calls = bench.node.with(|state| state.calls.len());
+    sleep(600 * SECOND).await;
+    assert_eq!(bench.node.with(|state| state.calls.len()), calls);
+    bench.handle.wanted.send_replace(true);
+    bench.first_job().await;
+    drop(bench.handle);
+    bench.task.await.unwrap();
+}
