@@ -21,28 +21,31 @@ impl BaudDivider {
     /// Where chips are after a reset: 115 740 baud.
     pub const RESET: Self = Self(26);
 
-    /// The divider nearest to a rate.
+    /// The divider for a rate that chips can make.
     ///
     /// # Errors
     /// When the nearest rate is more than 2.5 % off.
     pub fn nearest(baud: Baud) -> Result<Self, SettingsError> {
-        let unit = CRYSTAL_HZ / CLOCKS_PER_BIT;
         let refused = SettingsError::Baud { given: baud };
-        let whole = unit.checked_div(baud.0).ok_or(refused.clone())?;
-        let candidates = [whole.saturating_sub(1), whole];
-        let nearest = candidates
-            .into_iter()
-            .filter_map(|divider| u8::try_from(divider).ok())
-            .filter(|divider| *divider <= LARGEST_DIVIDER)
-            .map(Self)
-            .min_by_key(|divider| divider.baud().0.abs_diff(baud.0))
-            .ok_or(refused.clone())?;
+        let Some(nearest) = Self::closest(baud) else {
+            return Err(refused);
+        };
         let error = u64::from(nearest.baud().0.abs_diff(baud.0)) * 1000;
         if error <= u64::from(baud.0) * u64::from(TOLERANCE_PER_MILLE) {
             Ok(nearest)
         } else {
             Err(refused)
         }
+    }
+
+    /// The divider closest to a rate, however far off; `None` for rate 0.
+    pub fn closest(baud: Baud) -> Option<Self> {
+        let whole = (CRYSTAL_HZ / CLOCKS_PER_BIT).checked_div(baud.0)?;
+        let candidates = [whole.saturating_sub(1), whole];
+        candidates
+            .into_iter()
+            .map(|divider| Self(divider.min(u32::from(LARGEST_DIVIDER)) as u8))
+            .min_by_key(|divider| divider.baud().0.abs_diff(baud.0))
     }
 
     /// The divider in a register's value.
