@@ -97,15 +97,11 @@ impl CoinbaseTemplate {
 
 /// Climbs from `N` leaves to their roots along the same branches.
 fn climb<const N: usize>(nodes: &mut [Midstate; N], branches: &[[u8; 32]]) {
-    let mut pairs = [[0; 64]; N];
+    let mut pairs = [sha256::Pair::ZERO; N];
     for branch in branches {
         for (pair, node) in pairs.iter_mut().zip(nodes.iter()) {
-            let (left, right) = pair.split_at_mut(32);
-            right.copy_from_slice(branch);
-            if let Some(left) = left.first_chunk_mut() {
-                node.write_digest(left);
-            }
+            pair.set(node, branch);
         }
-        sha256::double_hash_64(&pairs, nodes);
+        sha256::parents(&pairs, nodes);
     }
 }

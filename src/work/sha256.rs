@@ -2,7 +2,7 @@
 //!
 //! States stay words until a caller needs bytes. The compression function is `sha2`'s, which takes the
 //! processor's SHA instructions where it has them. One hash is a chain of dependent instructions that leaves
-//! the processor half idle, so the functions over arrays take independent hashes step by step side by side.
+//! the processor partly idle, so the functions over arrays take independent hashes step by step side by side.
 
 use sha2::block_api::compress256;
 
@@ -82,15 +82,32 @@ pub fn second_hash<const N: usize>(states: &mut [Midstate; N]) {
     }
 }
 
-/// Double hash of 64 bytes, the step of a merkle tree, for `N` independent inputs.
-#[inline]
-pub fn double_hash_64<const N: usize>(inputs: &[Block; N], states: &mut [Midstate; N]) {
-    for (state, input) in states.iter_mut().zip(inputs) {
-        *state = Midstate::INITIAL;
-        state.absorb(input);
+/// Two neighbours in a merkle tree, padded for hashing.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair([Block; 2]);
+
+impl Pair {
+    /// Both neighbours zero.
+    pub const ZERO: Self = Self([[0; 64], PADDING_AFTER_64]);
+
+    /// Sets the neighbours: the digest of `left`, and `right`.
+    #[inline]
+    pub fn set(&mut self, left: &Midstate, right: &[u8; 32]) {
+        let (first, second) = self.0[0].split_at_mut(32);
+        second.copy_from_slice(right);
+        if let Some(first) = first.first_chunk_mut() {
+            left.write_digest(first);
+        }
     }
-    for state in states.iter_mut() {
-        state.absorb(&PADDING_AFTER_64);
+}
+
+/// One step up a merkle tree, the double hash of 64 bytes, for `N` independent pairs.
+#[inline]
+pub fn parents<const N: usize>(pairs: &[Pair; N], states: &mut [Midstate; N]) {
+    for (state, pair) in states.iter_mut().zip(pairs) {
+        *state = Midstate::INITIAL;
+        // Both blocks in one call: the state stays in registers between them.
+        compress256(&mut state.0, &pair.0);
     }
     second_hash(states);
 }
