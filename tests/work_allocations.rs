@@ -1,6 +1,7 @@
 //! Nothing is allocated for a unit of work or for a nonce.
 //!
-//! A test binary of its own, because it replaces the allocator of the whole program by one that counts.
+//! A test binary of its own, because it replaces the allocator of the whole program by one that
+//! counts.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are tests too
 
 use cgminer_rs::work::{
@@ -20,8 +21,8 @@ thread_local! {
 
 struct Counting;
 
-// SAFETY: every call goes on to the system's allocator unchanged. The counter neither allocates nor unwinds: a
-// constant-initialised cell without a destructor.
+// SAFETY: every call goes on to the system's allocator unchanged. The counter neither allocates nor
+// unwinds: a constant-initialised cell without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.set(COUNT.get() + 1);
@@ -92,7 +93,8 @@ fn work_and_nonces_allocate_nothing_in_steady_state() {
                 source.set_job(Arc::clone(job));
                 registry.begin_job(job);
                 for unit in 0..100_u32 {
-                    // ntime, versions, extranonce2, both on demand and ahead: all kinds of steps are among these.
+                    // ntime, versions, extranonce2, both on demand and ahead: all kinds of steps
+                    // are among these.
                     let now = start + Duration::from_secs(u64::from(unit / 20));
                     if unit % 3 == 0 {
                         source.prepare_next();

@@ -1,8 +1,8 @@
 //! Work and its checks held to what real pools and chips have said.
 //!
-//! `headers.json`: block headers, a midstate, a notify with its header, and captured jobs with the nonces that
-//! chips answered, each with its public source. `recorded_submits.jsonl`: submits to ckpool and datum with the
-//! notify they answer and the pool's reply, one recording a line.
+//! `headers.json`: block headers, a midstate, a notify with its header, and captured jobs with the
+//! nonces that chips answered, each with its public source. `recorded_submits.jsonl`: submits to
+//! ckpool and datum with the notify they answer and the pool's reply, one recording a line.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are tests too
 
 mod independent;
@@ -149,7 +149,8 @@ fn captured_nonces_of_chips_are_shares_under_their_rolled_versions() {
     let mut rolled = 0;
     for vector in headers("job_nonce_hash") {
         let header: [u8; 80] = array(text(&vector, "header"));
-        // The job frame ends with the version, before two bytes of CRC; the reply has nonce at 2, version at 8.
+        // The job frame ends with the version, before two bytes of CRC; the reply has nonce at 2,
+        // version at 8.
         let frame = bytes(text(&vector, "job"));
         let version = u32::from_le_bytes(frame[82..86].try_into().unwrap());
         let reply = bytes(text(&vector, "response"));
@@ -230,8 +231,8 @@ struct Recorded {
     reply: Value,
 }
 
-/// A recorded submit as the work it came from; `None` where it names no work that could have been given out
-/// (another size of extranonce2, another ntime, or version bits that no chip can report).
+/// A recorded submit as the work it came from; `None` where it names no work that could have been
+/// given out (another size of extranonce2, another ntime, or version bits that no chip can report).
 fn recorded(line: &str) -> Option<Recorded> {
     let record: Value = serde_json::from_str(line).unwrap();
     let notify = |index: usize| record["notify"][index].as_str().unwrap();
@@ -298,7 +299,8 @@ fn recorded(line: &str) -> Option<Recorded> {
 
 #[test]
 fn recorded_submits_are_judged_as_the_pool_judged_them() {
-    // The recording client stood for a chip with fewer zero bits wired in: difficulty 0.001 is 22 bits.
+    // The recording client stood for a chip with fewer zero bits wired in: difficulty 0.001 is 22
+    // bits.
     let ticket = Ticket::new(22, 0).unwrap();
     let (mut accepted, mut refused, mut repeated) = (0, 0, 0);
     for Recorded { work, nonce, reply } in SUBMITS.lines().filter_map(recorded) {

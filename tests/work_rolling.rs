@@ -1,4 +1,5 @@
-//! The ways through a job's space: nothing is searched twice, nothing outside its bounds, every share is one.
+//! The ways through a job's space: nothing is searched twice, nothing outside its bounds, every
+//! share is one.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are tests too
 
 mod independent;
@@ -201,7 +202,9 @@ proptest! {
     }
 
     #[test]
-    fn roots_made_ahead_are_the_roots_made_in_time(prepares in prop::collection::vec(any::<bool>(), 1..30)) {
+    fn roots_made_ahead_are_the_roots_made_in_time(
+        prepares in prop::collection::vec(any::<bool>(), 1..30),
+    ) {
         let now = Instant::now();
         let mut plain = source(job(now), VersionRolling::Chip);
         let mut ahead = source(job(now), VersionRolling::Chip);

@@ -7,8 +7,8 @@ use super::share::Extranonce2;
 /// How many roots are hashed side by side at most.
 pub const LANES: usize = 2;
 
-/// A job's coinbase ready for any extranonce2: the whole blocks before it are hashed once, the rest lies
-/// padded in a buffer (one copy a lane) in which only the extranonce2 is written anew.
+/// A job's coinbase ready for any extranonce2: the whole blocks before it are hashed once, the rest
+/// lies padded in a buffer (one copy a lane) in which only the extranonce2 is written anew.
 #[derive(Clone, Debug)]
 pub struct CoinbaseTemplate {
     before: Midstate,

@@ -1,7 +1,8 @@
 //! From a pool's job to units of work, and from a chip's nonce to a share.
 //!
-//! Three levels make work cheap: ntime (no hashing), version (one compression per midstate), extranonce2 (a
-//! coinbase, its merkle path and a header). No I/O, and no clock but the `now` that callers pass in.
+//! Three levels make work cheap: ntime (no hashing), version (one compression per midstate),
+//! extranonce2 (a coinbase, its merkle path and a header). No I/O, and no clock but the `now` that
+//! callers pass in.
 //!
 //! ```text
 //! Job -> WorkSource -> Work -> Registry (slot) ... chip ... ChipNonce -> Registry::check -> Share

@@ -1,9 +1,11 @@
 //! Each chain's own part of the extranonce2 space.
 
 use super::share::Extranonce2;
+use std::fmt;
 use thiserror::Error;
 
-/// Part `index` of `of` equal parts: the values `index + k * of`. Parts of one whole never share a value.
+/// Part `index` of `of` equal parts: the values `index + k * of`. Parts of one whole never share a
+/// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extranonce2Partition {
     index: u32,
@@ -20,6 +22,12 @@ pub struct PartitionError {
     pub of: u32,
 }
 
+impl fmt::Display for Extranonce2Partition {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} (from 0) of {}", self.index, self.of)
+    }
+}
+
 impl Extranonce2Partition {
     /// The whole space.
     pub const WHOLE: Self = Self { index: 0, of: 1 };
@@ -33,7 +41,8 @@ impl Extranonce2Partition {
         }
     }
 
-    /// How many values of `size` bytes the part holds. From 8 bytes on a counter of 64 bits is the bound.
+    /// How many values of `size` bytes the part holds. From 8 bytes on a counter of 64 bits is the
+    /// bound.
     pub fn count(self, size: u8) -> u64 {
         let values = 1_u128 << (8 * u32::from(size.min(8)));
         let count = values
@@ -95,7 +104,8 @@ mod tests {
                 prop_assert!(size >= 8 || extranonce2.value >> (8 * size) == 0);
                 let bytes: Vec<u8> = extranonce2.bytes().collect();
                 prop_assert_eq!(bytes.len(), usize::from(size));
-                let number = bytes.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+                let append = |number, byte: &u8| number << 8 | u128::from(*byte);
+                let number = bytes.iter().fold(0_u128, append);
                 prop_assert_eq!(number, u128::from(extranonce2.value));
             }
         }

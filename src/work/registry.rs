@@ -13,8 +13,8 @@ use tokio::time::Instant;
 /// Most slots of any model (BM1397: 7 bits of job id).
 pub const MAX_SLOTS: u8 = 128;
 
-/// A chain's units of work by slot. The chip's job id is the slot number in the model's own encoding.
-/// Slots are taken in turn, so each lives until all others have been used once more.
+/// A chain's units of work by slot. The chip's job id is the slot number in the model's own
+/// encoding. Slots are taken in turn, so each lives until all others have been used once more.
 #[derive(Debug)]
 pub struct Registry {
     chain: ChainIndex,
@@ -58,9 +58,11 @@ pub enum Verdict {
         /// Hashes it stands for; 0 if it falls short of the ticket mask.
         hashes: f64,
     },
-    /// Has the hardwired zero bits, but not those of the ticket mask: the chip's mask is not the one set.
+    /// Has the hardwired zero bits, but not those of the ticket mask: the chip's mask is not the
+    /// one set.
     BelowTicket,
-    /// Has not even the hardwired zero bits: the chip computed wrongly, or its work has been replaced.
+    /// Has not even the hardwired zero bits: the chip computed wrongly, or its work has been
+    /// replaced.
     Mismatch,
     /// Reported before.
     Duplicate,
@@ -148,7 +150,8 @@ impl Registry {
         if bits & !work.chip_mask != 0 {
             return Verdict::BadVersion;
         }
-        // Early, so that the short store has reached the cache when the compression loads it as part of a vector.
+        // Early, so that the short store has reached the cache when the compression loads it as
+        // part of a vector.
         slot.tail[NONCE_OFFSET..NONCE_OFFSET + 4].copy_from_slice(&found.nonce);
         let nonce = u32::from_le_bytes(found.nonce);
         if slot

@@ -18,7 +18,8 @@ pub(super) struct Root {
 pub(super) struct Roots {
     partition: Extranonce2Partition,
     coinbase: CoinbaseTemplate,
-    /// Next value of the part. Runs on from job to job, so that a job sent again is not searched again.
+    /// Next value of the part. Runs on from job to job, so that a job sent again is not searched
+    /// again.
     cursor: u64,
     prepared: heapless::Deque<Root, LANES>,
 }
@@ -42,7 +43,8 @@ impl Roots {
         self.prepared.clear();
     }
 
-    /// Next root of the job; after the last one of the part the first again. `None` if the part is empty.
+    /// Next root of the job; after the last one of the part the first again. `None` if the part is
+    /// empty.
     pub(super) fn take(&mut self, job: &Job) -> Option<Root> {
         if let Some(root) = self.prepared.pop_front() {
             return Some(root);
@@ -51,7 +53,8 @@ impl Roots {
         Some(root)
     }
 
-    /// Hashes roots ahead, two side by side, no more than `wanted`, unless some are ready; says whether it did.
+    /// Hashes roots ahead, two side by side, no more than `wanted`, unless some are ready; says
+    /// whether it did.
     pub(super) fn prepare(&mut self, job: &Job, wanted: u64) -> bool {
         match wanted {
             _ if !self.prepared.is_empty() => false,

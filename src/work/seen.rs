@@ -5,7 +5,8 @@ const WAYS: usize = 4;
 /// Sets; a power of two.
 const SETS: usize = 64;
 
-/// Remembers the last four nonces of each of 64 sets: 256 when full, in 2 KiB, whatever a chip sends.
+/// Remembers the last four nonces of each of 64 sets: 256 when full, in 2 KiB, whatever a chip
+/// sends.
 #[derive(Clone, Debug)]
 pub(super) struct SeenNonces {
     sets: [[u64; WAYS]; SETS],

@@ -1,8 +1,9 @@
 //! SHA-256 as mining uses it: states between blocks, and double hashes of fixed lengths.
 //!
-//! States stay words until a caller needs bytes. The compression function is `sha2`'s, which takes the
-//! processor's SHA instructions where it has them. One hash is a chain of dependent instructions that leaves
-//! the processor partly idle, so the functions over arrays take independent hashes step by step side by side.
+//! States stay words until a caller needs bytes. The compression function is `sha2`'s, which takes
+//! the processor's SHA instructions where it has them. One hash is a chain of dependent
+//! instructions that leaves the processor partly idle, so the functions over arrays take
+//! independent hashes step by step side by side.
 
 use sha2::block_api::compress256;
 
@@ -48,9 +49,10 @@ impl Midstate {
     }
 
     /// Writes the digest to where it is hashed next.
-    // Out of line on purpose: from memory to memory the words are swapped and stored as vectors, which the
-    // compression's vector loads can take over at once. Inlined, they often sit in eight plain registers, and a
-    // vector load must then wait until eight short stores have reached the cache.
+    // Out of line on purpose: from memory to memory the words are swapped and stored as vectors,
+    // which the compression's vector loads can take over at once. Inlined, they often sit in eight
+    // plain registers, and a vector load must then wait until eight short stores have reached the
+    // cache.
     #[inline(never)]
     pub(crate) fn write_digest(&self, out: &mut [u8; 32]) {
         for (out, word) in out.chunks_exact_mut(4).zip(&self.0) {
@@ -112,7 +114,8 @@ pub fn parents<const N: usize>(pairs: &[Pair; N], states: &mut [Midstate; N]) {
     second_hash(states);
 }
 
-/// Double hash of an 80-byte header from the midstate of its first 64 bytes and the padded block of the rest.
+/// Double hash of an 80-byte header from the midstate of its first 64 bytes and the padded block of
+/// the rest.
 #[must_use]
 #[inline]
 pub fn double_hash_tail(midstate: &Midstate, tail: &Block) -> Midstate {

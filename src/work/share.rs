@@ -18,7 +18,8 @@ pub struct Extranonce2 {
 }
 
 impl Extranonce2 {
-    /// Its bytes as they stand in the coinbase and, in hex, in a submit. Beyond 8 bytes the front is zero.
+    /// Its bytes as they stand in the coinbase and, in hex, in a submit. Beyond 8 bytes the front
+    /// is zero.
     pub fn bytes(self) -> impl Iterator<Item = u8> {
         let front = usize::from(self.size).saturating_sub(8);
         let skipped = 8_usize.saturating_sub(usize::from(self.size));

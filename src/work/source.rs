@@ -1,7 +1,8 @@
 //! A chain's endless supply of work that nobody else has.
 //!
-//! The cheapest step that gives unseen headers is taken first: one second more of ntime (no hashing), the next
-//! versions (one compression each, where the host rolls them), the next extranonce2 (about 40 compressions).
+//! The cheapest step that gives unseen headers is taken first: one second more of ntime (no
+//! hashing), the next versions (one compression each, where the host rolls them), the next
+//! extranonce2 (about 40 compressions).
 
 use super::job::Job;
 use super::partition::Extranonce2Partition;
@@ -40,9 +41,7 @@ pub enum NoWork {
     #[error("no job yet")]
     NoJob,
     /// The job's extranonce2 is too small to give this chain a value of its own.
-    #[error(
-        "extranonce2 of {size} bytes has no value left for part {part:?}: ask the pool for a larger one"
-    )]
+    #[error("extranonce2 of {size} bytes has no value for part {part}: the pool must give more")]
     EmptyPart {
         /// Bytes of extranonce2.
         size: u8,
@@ -50,7 +49,9 @@ pub enum NoWork {
         part: Extranonce2Partition,
     },
     /// All headers are spent that may be searched by now.
-    #[error("the chain's part of the job is searched through")]
+    #[error(
+        "the chain's part of the job is searched through: a new job or the next second brings work"
+    )]
     Exhausted {
         /// When ntime may step on; `None` where only a new job brings work.
         more_at: Option<Instant>,
@@ -109,8 +110,8 @@ impl WorkSource {
         self.job.as_ref()
     }
 
-    /// The next unit of work. `now` bounds ntime: it runs no further ahead than time has passed since the job
-    /// came, and never beyond the job's limit.
+    /// The next unit of work. `now` bounds ntime: it runs no further ahead than time has passed
+    /// since the job came, and never beyond the job's limit.
     pub fn next_work(&mut self, now: Instant) -> Result<Work, NoWork> {
         let job = self.job.as_ref().ok_or(NoWork::NoJob)?;
         let place = if let Some(place) = &mut self.place {
@@ -134,7 +135,8 @@ impl WorkSource {
         })
     }
 
-    /// Hashes the next roots ahead, two side by side, for an idle moment. Says whether there was anything to do.
+    /// Hashes the next roots ahead, two side by side, for an idle moment. Says whether there was
+    /// anything to do.
     pub fn prepare_next(&mut self) -> bool {
         match (&self.job, &self.place) {
             (Some(job), Some(place)) => self.roots.prepare(job, place.roots_left),
@@ -212,7 +214,8 @@ impl Place {
                 break;
             }
         }
-        // All blocks first, then all hashes: these do not depend on each other and run side by side.
+        // All blocks first, then all hashes: these do not depend on each other and run side by
+        // side.
         for (rolled, block) in self.midstates.iter_mut().zip(&blocks) {
             rolled.state.absorb(block);
         }
@@ -246,7 +249,8 @@ impl VersionRolling {
     }
 }
 
-/// The latest ntime that may be used by now: ahead of the job's by the time passed, within the job's limit.
+/// The latest ntime that may be used by now: ahead of the job's by the time passed, within the
+/// job's limit.
 fn latest_ntime(job: &Job, now: Instant) -> u32 {
     let passed = now.saturating_duration_since(job.received_at).as_secs();
     let rolled = passed.min(u64::from(job.ntime_roll_limit));

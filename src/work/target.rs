@@ -28,8 +28,8 @@ impl Target {
     /// Target of difficulty one: 0xFFFF * 2^208.
     pub const DIFFICULTY_ONE: Self = Self([0x0000_0000_FFFF_0000, 0, 0, 0]);
 
-    /// Largest target that is at least `difficulty` times harder than difficulty one: the floor of the
-    /// exact quotient, kept within [`Target::HARDEST`] and [`Target::MAX`].
+    /// Largest target that is at least `difficulty` times harder than difficulty one: the floor of
+    /// the exact quotient, kept within [`Target::HARDEST`] and [`Target::MAX`].
     pub fn from_difficulty(difficulty: Difficulty) -> Self {
         let (mantissa, exponent) = mantissa_and_exponent(difficulty.value());
         let Some(numerator) = difficulty_one_shifted(-exponent) else {
@@ -46,8 +46,8 @@ impl Target {
         }
     }
 
-    /// Target of a header's compact bits, by the rules of consensus (Bitcoin Core `arith_uint256::SetCompact`
-    /// and `CheckProofOfWork`).
+    /// Target of a header's compact bits, by the rules of consensus (Bitcoin Core
+    /// `arith_uint256::SetCompact` and `CheckProofOfWork`).
     pub fn from_nbits(nbits: u32) -> Result<Self, NbitsError> {
         let size = nbits >> 24;
         let mantissa = (nbits & 0x007F_FFFF) >> (8 * 3_u32.saturating_sub(size));
@@ -136,10 +136,12 @@ fn mantissa_and_exponent(value: f64) -> (u64, i64) {
     (mantissa >> spare, exponent + i64::from(spare))
 }
 
-/// The difficulty-1 target times `2^shift`, rounded down, in six limbs; `None` where even the largest
-/// mantissa could not bring the quotient back into 256 bits, and where nothing is left of it.
+/// The difficulty-1 target times `2^shift`, rounded down, in six limbs; `None` where even the
+/// largest mantissa could not bring the quotient back into 256 bits, and where nothing is left of
+/// it.
 fn difficulty_one_shifted(shift: i64) -> Option<[u64; 6]> {
-    // A mantissa has 53 bits at most and the difficulty-1 target 224: past 2^86 the quotient overflows.
+    // A mantissa has 53 bits at most and the difficulty-1 target 224: past 2^86 the quotient
+    // overflows.
     const LARGEST_SHIFT: i64 = 96;
     let [a, b, c, d] = Target::DIFFICULTY_ONE.0;
     let bits = shift.unsigned_abs() as u32;
@@ -163,7 +165,8 @@ fn shift_right<const N: usize>(number: [u64; N], bits: u32) -> [u64; N] {
     shift(number, bits, |limb, by| limb >> by, |limb, by| limb << by)
 }
 
-/// Moves limbs towards the end of the array by `bits`, each taking `ahead` of the limb before it along.
+/// Moves limbs towards the end of the array by `bits`, each taking `ahead` of the limb before it
+/// along.
 fn shift<const N: usize>(
     number: [u64; N],
     bits: u32,
@@ -207,6 +210,7 @@ fn number_to_f64(number: &[u64; 4]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bitcoin::hashes::Hash;
     use num_bigint::{BigInt, Sign};
     use num_rational::BigRational;
     use proptest::prelude::*;
@@ -252,13 +256,17 @@ mod tests {
         #[test]
         fn nbits_agree_with_the_bitcoin_crate(nbits: u32) {
             if let Ok(target) = Target::from_nbits(nbits) {
-                let theirs = bitcoin::Target::from_compact(bitcoin::CompactTarget::from_consensus(nbits));
+                let compact = bitcoin::CompactTarget::from_consensus(nbits);
+                let theirs = bitcoin::Target::from_compact(compact);
                 prop_assert_eq!(target.0.map(u64::to_be_bytes).concat(), theirs.to_be_bytes());
             }
         }
 
         #[test]
-        fn nbits_are_refused_exactly_where_consensus_does(size in 0..=40_u32, mantissa in 0..=0x00FF_FFFF_u32) {
+        fn nbits_are_refused_exactly_where_consensus_does(
+            size in 0..=40_u32,
+            mantissa in 0..=0x00FF_FFFF_u32,
+        ) {
             let value = BigInt::from(mantissa & 0x007F_FFFF);
             let shift = 8 * (i64::from(size) - 3);
             let value = if shift < 0 { value >> -shift } else { value << shift };
@@ -272,7 +280,11 @@ mod tests {
         }
 
         #[test]
-        fn comparison_is_that_of_integers(hash: [u64; 4], target: [u64; 4], equal_limbs in 0..=4_usize) {
+        fn comparison_is_that_of_integers(
+            hash: [u64; 4],
+            target: [u64; 4],
+            equal_limbs in 0..=4_usize,
+        ) {
             let mut hash = hash;
             hash[..equal_limbs].copy_from_slice(&target[..equal_limbs]);
             let met = integer(Target(hash)) <= integer(Target(target));
@@ -280,7 +292,7 @@ mod tests {
             let theirs = bitcoin::Target::from_be_bytes(
                 target.map(u64::to_be_bytes).concat().try_into().unwrap(),
             );
-            let block = <bitcoin::BlockHash as bitcoin::hashes::Hash>::from_byte_array(hash_of(hash));
+            let block = bitcoin::BlockHash::from_byte_array(hash_of(hash));
             prop_assert_eq!(theirs.is_met_by(block), met);
         }
 

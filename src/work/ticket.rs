@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-/// A chip's own threshold: zero bits wired into the silicon, and more asked for by the ticket mask register.
+/// A chip's own threshold: zero bits wired into the silicon, and more asked for by the ticket mask
+/// register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
     hardwired_zero_bits: u8,
@@ -22,8 +23,8 @@ pub struct TicketError {
 }
 
 impl Ticket {
-    /// Zero bits wired in (32 on silicon, an emulated chip declares fewer), and the bits set in the ticket
-    /// mask: N for the ticket difficulty 2^N.
+    /// Zero bits wired in (32 on silicon, an emulated chip declares fewer), and the bits set in the
+    /// ticket mask: N for the ticket difficulty 2^N.
     pub fn new(hardwired_zero_bits: u8, mask_bits: u8) -> Result<Self, TicketError> {
         if hardwired_zero_bits.max(mask_bits) <= 32 {
             Ok(Self {

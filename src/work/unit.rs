@@ -22,7 +22,8 @@ pub struct Work {
     pub merkle_root: [u8; 32],
     /// Versions set by the host: one where the chip rolls, 1, 2 or 4 where the host does.
     pub midstates: heapless::Vec<RolledMidstate, MIDSTATES>,
-    /// Version bits the chip rolls by itself; 0 where it rolls none. Register A4 takes it shifted down by 13.
+    /// Version bits the chip rolls by itself; 0 where it rolls none. Register A4 takes it shifted
+    /// down by 13.
     pub chip_mask: u32,
 }
 
@@ -36,7 +37,8 @@ pub struct RolledMidstate {
 }
 
 impl Work {
-    /// Version of the first midstate: the one a full-header job frame carries. Its rolled bits are clear.
+    /// Version of the first midstate: the one a full-header job frame carries. Its rolled bits are
+    /// clear.
     pub fn version(&self) -> u32 {
         self.midstates
             .first()
@@ -61,7 +63,8 @@ impl Work {
     }
 }
 
-/// The job's version with the bits that may be rolled cleared, so that setting and replacing them is one.
+/// The job's version with the bits that may be rolled cleared, so that setting and replacing them
+/// is one.
 pub(super) fn base_version(job: &Job) -> u32 {
     job.version & !(job.version_mask & ROLLABLE_BITS)
 }

@@ -1,6 +1,7 @@
 //! Rolled version bits.
 
-/// Bits a chip's reply can carry: 16 of them, from bit 13 up (BIP 320, and the version field of an 11-byte reply).
+/// Bits a chip's reply can carry: 16 of them, from bit 13 up (BIP 320, and the version field of an
+/// 11-byte reply).
 pub const ROLLABLE_BITS: u32 = 0x1FFF_E000;
 
 /// Steps through the values of the bits of a mask, each once, from zero up.
@@ -57,7 +58,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_value_of_the_mask_comes_once(bits in prop::collection::btree_set(0..32_u32, 0..10)) {
+        fn every_value_of_the_mask_comes_once(
+            bits in prop::collection::btree_set(0..32_u32, 0..10),
+        ) {
             let mask = bits.iter().fold(0, |mask, bit| mask | 1 << bit);
             let values: Vec<u32> = VersionBits::of_mask(mask).collect();
             prop_assert_eq!(values.len(), 1 << bits.len());

@@ -1,4 +1,5 @@
-//! Checks a share with the `bitcoin` crate alone: nothing here calls the hashing of `cgminer_rs::work`.
+//! Checks a share with the `bitcoin` crate alone: nothing here calls the hashing of
+//! `cgminer_rs::work`.
 
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::{Hash, sha256d};
