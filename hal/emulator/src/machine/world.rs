@@ -9,7 +9,10 @@ use crate::{
     clock::Clock,
     fault::{Fault, Subject},
 };
-use cgminer_hal::emulated::{GpioLine, PwmLine, TachLine, WatchdogCell};
+use cgminer_hal::{
+    emulated::{GpioLine, PwmLine, TachLine, WatchdogCell},
+    units::DutyPercent,
+};
 use serde::Serialize;
 use std::{
     collections::VecDeque,
@@ -93,6 +96,7 @@ pub struct World {
     active: Vec<Active>,
     next_fault: u64,
     watchdogs: Vec<Watched>,
+    fan_guards: Vec<FanGuard>,
     resets: u64,
 }
 
@@ -139,6 +143,14 @@ struct Active {
     fault: Fault,
     until: Option<Duration>,
     held: Option<(f32, Vec<Option<f32>>)>,
+}
+
+/// A fan controller's own watchdog.
+#[derive(Debug)]
+struct FanGuard {
+    fans: Vec<String>,
+    /// When it drives its fans fully; none while it is off.
+    until: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -224,6 +236,7 @@ impl World {
                     fed_at: Duration::ZERO,
                 })
                 .collect(),
+            fan_guards: Vec::new(),
             resets: 0,
             settings,
         }
@@ -387,6 +400,19 @@ impl World {
             .map(|fan| (fan.pwm.clone(), fan.shown_rpm))
     }
 
+    /// Adds a fan controller's watchdog, off; gives its number.
+    pub(crate) fn add_fan_guard(&mut self, fans: Vec<String>) -> usize {
+        self.fan_guards.push(FanGuard { fans, until: None });
+        self.fan_guards.len() - 1
+    }
+
+    /// A fan controller's watchdog drives its fans fully from this time on, or never.
+    pub(crate) fn set_fan_guard(&mut self, number: usize, until: Option<Duration>) {
+        if let Some(guard) = self.fan_guards.get_mut(number) {
+            guard.until = until;
+        }
+    }
+
     /// Whether the rail at the chips keeps them alive.
     pub fn chips_have_power(&self, chain: usize) -> bool {
         let enough = self.settings.board.brown_out_mv as f32;
@@ -422,7 +448,7 @@ impl World {
             .retain(|active| active.until.is_none_or(|until| now < until));
         self.step_watchdogs(now);
         self.step_supply(seconds, now);
-        self.step_fans(seconds);
+        self.step_fans(seconds, now);
         let airflow = self.airflow();
         let inlet_c = self.inlet_c();
         let extra: Vec<f32> = (0..self.boards.len())
@@ -498,7 +524,19 @@ impl World {
         }
     }
 
-    fn step_fans(&mut self, seconds: f32) {
+    fn step_fans(&mut self, seconds: f32, now: Duration) {
+        let expired = self
+            .fan_guards
+            .iter()
+            .filter(|guard| guard.until.is_some_and(|until| now >= until));
+        let unguarded: Vec<&String> = expired.flat_map(|guard| &guard.fans).collect();
+        for fan in self
+            .fans
+            .iter()
+            .filter(|fan| unguarded.contains(&&fan.name))
+        {
+            fan.pwm.drive(DutyPercent::FULL);
+        }
         for fan in &mut self.fans {
             let asked = fan.pwm.level().0 / 100.0;
             let mut turns = 1.0;

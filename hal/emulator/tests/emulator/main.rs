@@ -5,3 +5,4 @@ mod chain_behaviour;
 mod chain_captures;
 mod common;
 mod machine;
+mod parts;
