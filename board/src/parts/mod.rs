@@ -1,18 +1,27 @@
 //! Drivers of the parts on control and hash boards, a file each, with the register names of their data sheets.
 //!
 //! A driver sees embedded-hal traits only, keeps no time of its own and never waits. A reading that fails a check is
-//! an error, never a number.
+//! an error that names part, address and register, never a number.
 
-use crate::file::SupplyPart;
-use crate::limits;
-use cgminer_hal::units::Millivolts;
-use std::ops::RangeInclusive;
+pub mod apw;
+pub mod controller;
+pub mod dspic33ep;
+pub mod eeprom;
+pub mod emc1413;
+pub mod emc2305;
+mod error;
+pub mod fan;
+pub mod lm75;
+pub mod max31785;
+pub mod mcp3208;
+pub mod pic16f1704;
+pub mod pmbus;
+pub mod supply;
+pub mod temperature;
+pub mod tmp421;
+pub mod tmp451;
 
-/// Output voltages that a supply can be set to.
-pub fn supply_range(part: SupplyPart) -> RangeInclusive<Millivolts> {
-    match part {
-        SupplyPart::Apw9 => Millivolts(14_300)..=Millivolts(21_360),
-        SupplyPart::Apw12 => Millivolts(12_000)..=Millivolts(15_010),
-        SupplyPart::Pmbus => limits::RAIL_MIN..=limits::RAIL_MAX,
-    }
-}
+pub use error::{PartError, Problem, Register};
+pub use fan::{Fan, FanError};
+pub use supply::{Supply, SupplyReply, SupplyRequest, supply_range};
+pub use temperature::{Readings, TemperatureSensor};
