@@ -4,7 +4,7 @@
 //! specification 3.x, section 6.4 has it. It is done here and not in the kernel, because an adapter without the
 //! feature leaves it out silently.
 
-use embedded_hal::i2c::{I2c, Operation};
+use embedded_hal::i2c::I2c;
 use heapless::Vec;
 use thiserror::Error;
 
@@ -136,9 +136,7 @@ impl<I: I2c> Smbus<I> {
                 .push(code)
                 .map_err(|_| SmbusError::BlockLength(bytes.len()))?;
         }
-        Ok(self
-            .bus
-            .transaction(self.address, &mut [Operation::Write(&message)])?)
+        Ok(self.bus.write(self.address, &message)?)
     }
 
     fn write_address(&self) -> u8 {
@@ -174,7 +172,7 @@ fn check<E>(got: u8, expected: u8) -> Result<(), SmbusError<E>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use embedded_hal::i2c::{ErrorKind, ErrorType};
+    use embedded_hal::i2c::{ErrorKind, ErrorType, Operation};
 
     /// Answers each read with these bytes and then 0xFF, as an open-drain bus does; keeps the last write.
     struct Canned {

@@ -38,7 +38,7 @@ const SKIPPED_MAX: usize = 8;
 /// What an APW9 can be set to (its protocol document).
 pub(super) const APW9_RANGE: RangeInclusive<Millivolts> = Millivolts(14_300)..=Millivolts(21_360);
 /// What an APW12 can be set to: its steps 246 to 9.
-pub(super) const APW12_RANGE: RangeInclusive<Millivolts> = Millivolts(12_001)..=Millivolts(15_010);
+pub(super) const APW12_RANGE: RangeInclusive<Millivolts> = Millivolts(12_000)..=Millivolts(15_010);
 
 /// Which APW.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
