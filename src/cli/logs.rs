@@ -4,6 +4,7 @@
 //! queue. When that is full the line is dropped, and the next one that fits says how many were.
 
 use crate::config::{LogFormat, LogSection};
+use crate::telemetry::{LOG_RING, RingLayer};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,6 +41,7 @@ pub fn start(settings: &LogSection) -> Result<Logs, TryInitError> {
     let terminal = io::stderr().is_terminal();
     let targets = settings.level.targets();
     tracing_subscriber::registry()
+        .with(RingLayer::new(&LOG_RING).with_filter(targets.clone()))
         .with(lines(settings.format, terminal, queue).with_filter(targets))
         .try_init()?;
     Ok(logs)

@@ -1,7 +1,7 @@
 //! What the chain tasks tell, in the Snapshot's shape.
 
 use super::hash_rate::WindowRate;
-use super::snapshot::{Chain, Chip};
+use super::snapshot::{Chain, Chip, ChipHealth};
 use crate::chain::status::ChainStatus;
 use crate::keeper::KeeperStatus;
 use cgminer_hal::units::HashRate;
@@ -20,6 +20,7 @@ pub fn chain(
     status: &ChainStatus,
     domains: u16,
     hash_rate: Vec<WindowRate>,
+    health: impl Fn(usize) -> ChipHealth,
     keeper: Option<&KeeperStatus>,
 ) -> Chain {
     let safety = keeper.and_then(|keeper| {
@@ -44,19 +45,19 @@ pub fn chain(
         temperature_measured: safety.map(|safety| safety.measured),
         present: safety.and_then(|safety| safety.present),
         counters: status.counters,
-        chips: chips(status, domains),
+        chips: chips(status, domains, health),
     }
 }
 
 /// What all chains together should do; `None` while every one is in reset.
-pub fn nominal(chains: &[&ChainStatus]) -> Option<HashRate> {
+pub fn nominal(chains: &[ChainStatus]) -> Option<HashRate> {
     chains
         .iter()
         .filter_map(|chain| chain.nominal_hash_rate)
         .reduce(|HashRate(sum), HashRate(next)| HashRate(sum + next))
 }
 
-fn chips(status: &ChainStatus, domains: u16) -> Vec<Chip> {
+fn chips(status: &ChainStatus, domains: u16, health: impl Fn(usize) -> ChipHealth) -> Vec<Chip> {
     let count = status.chips.len();
     let domain = |index: usize| {
         let domain = (index * usize::from(domains)).checked_div(count)?;
@@ -66,6 +67,7 @@ fn chips(status: &ChainStatus, domains: u16) -> Vec<Chip> {
         Some(Chip {
             index: u16::try_from(index).ok()?,
             domain: domain(index),
+            health: health(index),
             counters: *counters,
         })
     };

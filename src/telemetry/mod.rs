@@ -3,18 +3,27 @@
 //! Rooms publish their status in `watch` channels; a [`SnapshotSource`] reads those when it is asked, so nobody waits
 //! for an observer and nothing is copied while nobody looks.
 
+mod events;
 mod from_chains;
 mod from_keeper;
 mod from_pools;
 pub mod hash_rate;
+mod health;
+pub mod logs;
 mod measured;
 mod process;
+mod recorder;
+#[cfg(test)]
+pub mod samples;
 mod snapshot;
 mod source;
 mod state;
 
+pub use events::{Event, EventKind, Severity};
 pub use from_chains::ChainInput;
 pub use hash_rate::{HashRateMeter, WindowRate};
+pub use health::{Health, LoopHealth};
+pub use logs::{LOG_RING, LogLine, LogRing, RingLayer};
 pub use measured::{Measured, Unknown};
 pub use process::{Process, ProcessReader};
 pub use snapshot::*;

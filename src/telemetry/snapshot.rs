@@ -281,9 +281,25 @@ pub struct Chip {
     pub index: u16,
     /// Voltage domain, from 0; null when the board file names none.
     pub domain: Option<u16>,
+    /// What it found of what it should have found.
+    pub health: ChipHealth,
     /// Counts since the start.
-    #[serde(flatten)]
     pub counters: ChipCounters,
+}
+
+/// What a chip found of what it should have found at its frequency, over the past minutes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ChipHealth {
+    /// Seconds that were looked at.
+    pub window_s: u64,
+    /// Seconds since their end.
+    pub age_s: u64,
+    /// Good nonces found.
+    pub nonces: u32,
+    /// Good nonces that a chip without fault finds in that time on average.
+    pub expected: f64,
+    /// The one in per cent of the other; null until so many are expected that chance matters little.
+    pub percent: Option<f64>,
 }
 
 /// One fan.

@@ -1,9 +1,12 @@
 //! Builds the Snapshot from what the rooms publish.
 
+use super::events::{Event, Seen};
 use super::from_chains::{self, ChainInput};
-use super::hash_rate::{HashRateMeter, WINDOWS, WindowRate};
+use super::hash_rate::{WINDOWS, WindowRate};
+use super::health::{Health, Heartbeat};
 use super::measured::Measured;
 use super::process::ProcessReader;
+use super::recorder::Recorder;
 use super::snapshot::{
     HashRateReport, JoulesPerTerahash, Machine, SCHEMA, Snapshot, Supply, Versions,
 };
@@ -21,7 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 pub const API_VERSION: &str = "v1";
 /// 2024-01-01: a clock before it was never set.
 const EARLIEST_CLOCK: f64 = 1_704_067_200.0;
-/// How often the counters of the chains are looked at. Pools are looked at whenever they change.
+/// How often all rooms are looked at. Pools are looked at whenever they change, too.
 const LOOK: Duration = Duration::from_millis(500);
 /// Window whose rate is set against the power.
 const EFFICIENCY_WINDOW: Duration = Duration::from_secs(15 * 60);
@@ -51,23 +54,8 @@ struct Shared {
     started: Instant,
     host: Option<String>,
     kernel: Option<String>,
-    recorded: Mutex<Recorded>,
-}
-
-/// What only shows over time.
-#[derive(Default)]
-struct Recorded {
-    accepted: Option<HashRateMeter>,
-    credited: (f64, u64),
-    chains: Vec<RecordedChain>,
-    /// Number of the keeper's latest status, and when it was first seen.
-    keeper: Option<(u64, Instant)>,
-}
-
-#[derive(Default)]
-struct RecordedChain {
-    meter: Option<HashRateMeter>,
-    credited: (f64, u64),
+    recorder: Mutex<Recorder>,
+    heartbeat: Mutex<Heartbeat>,
 }
 
 impl SnapshotSource {
@@ -77,43 +65,51 @@ impl SnapshotSource {
             let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?;
             Some(text.trim().to_owned()).filter(|text| !text.is_empty())
         };
+        let now = Instant::now();
+        let chains = inputs
+            .chains
+            .iter()
+            .map(|chain| chain.status.clone())
+            .collect();
+        let heartbeat = Heartbeat::new(inputs.pools.clone(), chains, now);
         Self {
             shared: Arc::new(Shared {
                 inputs,
-                started: Instant::now(),
+                started: now,
                 host: kernel_word("hostname"),
                 kernel: kernel_word("osrelease"),
-                recorded: Mutex::default(),
+                recorder: Mutex::new(Recorder::new(now)),
+                heartbeat: Mutex::new(heartbeat),
             }),
         }
     }
 
     /// The machine as it is now. Cheap enough for every request; waits for nobody but another reader.
     pub fn snapshot(&self) -> Snapshot {
-        let shared = &*self.shared;
         let now = Instant::now();
+        let shared = &*self.shared;
         let uptime = now.saturating_duration_since(shared.started);
-        let inputs = &shared.inputs;
-        let pools = inputs.pools.borrow().clone();
-        let keeper = inputs.keeper.borrow().clone();
-        let chains: Vec<_> = inputs
-            .chains
-            .iter()
-            .map(|chain| (chain.domains, chain.status.borrow().clone()))
-            .collect();
-        let (accepted, chain_rates, heard) = shared.rates(keeper.as_deref(), now);
-        let statuses: Vec<_> = chains.iter().map(|(_, status)| status).collect();
-        let (state, reason) = state::of(keeper.as_deref(), heard, &statuses, &pools);
-        let supply = keeper
-            .as_deref()
-            .map(|keeper| from_keeper::supply(keeper, heard));
+        let Seen {
+            keeper,
+            chains,
+            pools,
+        } = shared.seen();
+        let keeper = keeper.as_deref();
+        let mut recorder = shared.recorder();
+        if let Some(keeper) = keeper {
+            recorder.hear_keeper(keeper.sequence, now);
+        }
+        let heard = recorder.keeper_silence(now);
+        let accepted = recorder.accepted(now);
+        let (state, reason) = state::of(keeper, heard, &chains, &pools);
+        let supply = keeper.map(|keeper| from_keeper::supply(keeper, heard));
         Snapshot {
             schema: SCHEMA,
             unix_time: wall_clock(),
             machine: Machine {
-                board: inputs.board.clone(),
+                board: shared.inputs.board.clone(),
                 host: shared.host.clone(),
-                emulated: inputs.emulated,
+                emulated: shared.inputs.emulated,
                 uptime_s: uptime.as_secs_f64(),
                 state,
                 reason,
@@ -124,150 +120,111 @@ impl SnapshotSource {
                 kernel: shared.kernel.clone(),
             },
             process: ProcessReader.read(uptime),
-            keeper: from_keeper::keeper(keeper.as_deref(), heard),
+            keeper: from_keeper::keeper(keeper, heard),
             efficiency: efficiency(supply.as_ref(), &accepted),
             hash_rate: HashRateReport {
                 windows: accepted,
-                nominal: from_chains::nominal(&statuses),
+                nominal: from_chains::nominal(&chains),
             },
             shares: from_pools::shares(&pools),
             work: from_pools::work(&pools, now),
-            chains: chains
-                .iter()
-                .zip(chain_rates)
-                .map(|((domains, status), rates)| {
-                    from_chains::chain(status, *domains, rates, keeper.as_deref())
-                })
-                .collect(),
-            fans: from_keeper::fans(keeper.as_deref(), heard),
-            temperatures: from_keeper::temperatures(keeper.as_deref(), heard),
+            chains: shared.chains(&chains, &recorder, keeper, now),
+            fans: from_keeper::fans(keeper, heard),
+            temperatures: from_keeper::temperatures(keeper, heard),
             supply,
             pools: from_pools::pools(&pools, now),
         }
     }
 
-    /// Credits work as it is done. Run it as a task beside the rooms; it ends when the pools' manager does.
+    /// Events with a greater number, oldest first.
+    pub fn events_after(&self, number: u64) -> Vec<Event> {
+        self.shared.recorder().events.after(number)
+    }
+
+    /// Whether every loop does its work.
+    pub fn health(&self) -> Health {
+        let now = Instant::now();
+        let (silence, idle) = {
+            let recorder = self.shared.recorder();
+            (recorder.keeper_silence(now), recorder.idle_for(now))
+        };
+        let keeper_spoke = self.shared.inputs.keeper.borrow().is_some();
+        self.shared
+            .heartbeat()
+            .judge(keeper_spoke.then_some(silence), idle, now)
+    }
+
+    /// Takes in what the rooms tell, as it comes. Run it as a task beside them; it ends when the pools' manager does.
     pub async fn record(self) {
         let mut pools = self.shared.inputs.pools.clone();
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        pools.mark_changed();
         loop {
+            self.shared.look(Instant::now());
             tokio::select! {
                 changed = pools.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let status = pools.borrow_and_update().clone();
-                    self.shared.recorded().credit(&status, Instant::now());
+                    pools.mark_unchanged();
                 }
-                now = look.tick() => self.shared.look(now),
+                _ = look.tick() => {}
             }
         }
     }
 }
 
 impl Shared {
-    fn recorded(&self) -> MutexGuard<'_, Recorded> {
-        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Credits what the chains have done, and notes when the keeper was heard.
+    fn heartbeat(&self) -> MutexGuard<'_, Heartbeat> {
+        self.heartbeat
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seen(&self) -> Seen {
+        Seen {
+            keeper: self.inputs.keeper.borrow().clone(),
+            chains: self
+                .inputs
+                .chains
+                .iter()
+                .map(|chain| chain.status.borrow().clone())
+                .collect(),
+            pools: self.inputs.pools.borrow().clone(),
+        }
+    }
+
     fn look(&self, now: Instant) {
-        let mut recorded = self.recorded();
-        recorded
-            .chains
-            .resize_with(self.inputs.chains.len(), RecordedChain::default);
-        for (chain, input) in recorded.chains.iter_mut().zip(&self.inputs.chains) {
-            chain.credit(&input.status.borrow(), now);
-        }
-        if let Some(keeper) = &*self.inputs.keeper.borrow() {
-            recorded.hear(keeper.sequence, now);
-        }
+        self.heartbeat().listen(now);
+        let seen = self.seen();
+        self.recorder().look(seen, wall_clock(), now);
     }
 
-    /// Hashrate that pools credited, that of each chain, and how long ago the keeper was heard.
-    fn rates(
+    fn chains(
         &self,
+        statuses: &[ChainStatus],
+        recorder: &Recorder,
         keeper: Option<&KeeperStatus>,
         now: Instant,
-    ) -> (Vec<WindowRate>, Vec<Vec<WindowRate>>, Duration) {
-        let read = |meter: &Option<HashRateMeter>| {
-            meter
-                .as_ref()
-                .map(|meter| meter.read(now).to_vec())
-                .unwrap_or_default()
-        };
-        let mut recorded = self.recorded();
-        recorded
-            .chains
-            .resize_with(self.inputs.chains.len(), RecordedChain::default);
-        if let Some(keeper) = keeper {
-            recorded.hear(keeper.sequence, now);
-        }
-        let heard = recorded.keeper.map_or(now, |(_, at)| at);
-        let chains = recorded
-            .chains
-            .iter()
-            .map(|chain| read(&chain.meter))
-            .collect();
-        (
-            read(&recorded.accepted),
-            chains,
-            now.saturating_duration_since(heard),
-        )
-    }
-}
-
-impl Recorded {
-    fn hear(&mut self, sequence: u64, now: Instant) {
-        if self.keeper.is_none_or(|(known, _)| known != sequence) {
-            self.keeper = Some((sequence, now));
-        }
-    }
-
-    /// Takes the growth of the pools' counters. Nothing is credited before the first job starts the clock.
-    fn credit(&mut self, status: &PoolsStatus, now: Instant) {
-        if self.accepted.is_none() && status.active.is_some() {
-            self.accepted = Some(HashRateMeter::new(now));
-        }
-        let (hashes, shares) = from_pools::credit(status);
-        let (hashes_before, shares_before) =
-            std::mem::replace(&mut self.credited, (hashes, shares));
-        if let Some(meter) = &mut self.accepted {
-            // Counters fall when pools are replaced; what is left of them was credited before.
-            meter.record(
-                hashes - hashes_before,
-                shares.saturating_sub(shares_before),
-                now,
-            );
-        }
-    }
-}
-
-impl RecordedChain {
-    /// Takes the growth of a chain's counters, from its first nonce on.
-    fn credit(&mut self, status: &ChainStatus, now: Instant) {
-        let counted = (status.counters.hashes, status.counters.nonces);
-        let before = std::mem::replace(&mut self.credited, counted);
-        if self.meter.is_none() && status.frequency.is_some() && counted.1 > 0 {
-            self.meter = Some(HashRateMeter::new(now));
-            return;
-        }
-        if let Some(meter) = &mut self.meter {
-            meter.record(
-                counted.0 - before.0,
-                counted.1.saturating_sub(before.1),
-                now,
-            );
-        }
+    ) -> Vec<super::Chain> {
+        let both = statuses.iter().zip(&self.inputs.chains).enumerate();
+        both.map(|(index, (status, input))| {
+            let health = |chip| recorder.chip_health(index, chip, now);
+            let rates = recorder.chain(index, now);
+            from_chains::chain(status, input.domains, rates, health, keeper)
+        })
+        .collect()
     }
 }
 
 /// Power measured against work credited; unknown unless both are known over a time that makes sense.
 fn efficiency(supply: Option<&Supply>, accepted: &[WindowRate]) -> Measured<JoulesPerTerahash> {
     let Some(power) = supply.map(|supply| &supply.power) else {
-        return Measured::unknown("the keeper has not reported yet");
+        return Measured::unknown(from_keeper::NOT_YET);
     };
     let (Some(watts), Some(age)) = (power.value(), power.age()) else {
         return Measured::unknown("the power is not measured");
@@ -299,77 +256,75 @@ fn wall_clock() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pool::status::PoolStatus;
-    use std::time::Duration;
-
-    const DIFFICULTY_ONE: f64 = 4_294_967_296.0;
-
-    fn ready_pool(accepted: u64) -> PoolsStatus {
-        let mut pool = PoolStatus {
-            difficulty: Some(1.0),
-            ..PoolStatus::default()
-        };
-        pool.shares.accepted = accepted;
-        pool.shares.accepted_hashes = accepted as f64 * DIFFICULTY_ONE;
-        PoolsStatus {
-            active: Some(0),
-            pools: vec![pool],
-            ..PoolsStatus::default()
-        }
-    }
-
-    fn source(status: PoolsStatus) -> (SnapshotSource, watch::Sender<PoolsStatus>) {
-        let (sender, pools) = watch::channel(status);
-        let (_, keeper) = watch::channel(None);
-        let inputs = Inputs {
-            board: "l7".into(),
-            emulated: true,
-            pools,
-            chains: Vec::new(),
-            keeper,
-        };
-        (SnapshotSource::new(inputs), sender)
-    }
+    use crate::telemetry::samples::{self, Rooms};
+    use crate::telemetry::{EventKind, MachineState};
+    use cgminer_hal::units::Celsius;
 
     #[tokio::test(start_paused = true)]
-    async fn accepted_shares_become_hashrate_as_time_passes() {
-        let (source, sender) = source(PoolsStatus::default());
+    async fn accepted_shares_become_hashrate_and_efficiency_as_time_passes() {
+        let (source, rooms) = Rooms::at_work();
         let task = tokio::spawn(source.clone().record());
-        for second in 0..120 {
-            sender.send_replace(ready_pool(second));
+        for second in 0..1000_u64 {
+            rooms.pools.send_modify(|pools| {
+                pools.pools[0].shares.accepted = second;
+                pools.pools[0].shares.accepted_hashes = second as f64 * 1e12;
+            });
+            rooms.keeper_speaks();
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-        let minute = source.snapshot().hash_rate.windows[1];
-        assert!(
-            (minute.rate.0 / DIFFICULTY_ONE - 1.0).abs() < 0.05,
-            "{minute:?}"
-        );
-        drop(sender);
+        let snapshot = source.snapshot();
+        let minute = snapshot.hash_rate.windows[1];
+        assert!((minute.rate.0 / 1e12 - 1.0).abs() < 0.05, "{minute:?}");
+        let efficiency = snapshot.efficiency.value().unwrap().0;
+        assert!((efficiency / 3200.0 - 1.0).abs() < 0.05, "{efficiency}");
+        drop(rooms);
         task.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn before_the_first_work_there_is_no_hashrate_rather_than_zero() {
-        let (source, _sender) = source(PoolsStatus::default());
+    async fn before_the_rooms_have_spoken_everything_is_unknown_rather_than_zero() {
+        let (source, _rooms) = Rooms::silent();
         let snapshot = source.snapshot();
-        assert!(snapshot.hash_rate.windows.is_empty());
+        assert_eq!(snapshot.machine.state, MachineState::Starting);
+        assert!(snapshot.hash_rate.windows.is_empty() && snapshot.chains[0].hash_rate.is_empty());
         assert_eq!(snapshot.shares.rejected_percent, None);
+        assert_eq!(snapshot.efficiency.reason(), Some(from_keeper::NOT_YET));
         let json = serde_json::to_value(&snapshot).unwrap();
         assert!(json["supply"].is_null() && json["keeper"]["state"].is_null());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn replaced_pools_credit_nothing_twice() {
-        let mut recorded = Recorded::default();
-        let start = Instant::now();
-        recorded.credit(&ready_pool(0), start);
-        recorded.credit(&ready_pool(10), start + Duration::from_secs(1));
-        recorded.credit(&ready_pool(0), start + Duration::from_secs(2));
-        recorded.credit(&ready_pool(1), start + Duration::from_secs(3));
-        let day = recorded
-            .accepted
-            .unwrap()
-            .read(start + Duration::from_secs(4))[4];
-        assert_eq!(day.shares, 11);
+    async fn what_a_dead_keeper_said_last_grows_old() {
+        let (source, rooms) = Rooms::at_work();
+        assert_eq!(source.snapshot().machine.state, MachineState::Mining);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let snapshot = source.snapshot();
+        let reading = &snapshot.temperatures[0].reading;
+        assert_eq!(reading.value(), Some(&Celsius(55.5)));
+        assert_eq!(reading.age(), Some(Duration::from_millis(60_250)));
+        assert_eq!(snapshot.machine.state, MachineState::Held);
+        assert!(
+            snapshot.machine.reason.contains("silent for 60 s"),
+            "{}",
+            snapshot.machine.reason
+        );
+        drop(rooms);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_of_all_rooms_are_kept() {
+        let (source, rooms) = Rooms::at_work();
+        let task = tokio::spawn(source.clone().record());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let told = source.events_after(0).len() as u64;
+        rooms.pools.send_replace(PoolsStatus {
+            active: None,
+            ..samples::pools()
+        });
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let events = source.events_after(told);
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].kind, EventKind::ActivePool);
+        task.abort();
     }
 }

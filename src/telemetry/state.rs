@@ -14,7 +14,7 @@ const KEEPER_SILENT: Duration = Duration::from_secs(10);
 pub fn of(
     keeper: Option<&KeeperStatus>,
     heard: Duration,
-    chains: &[&ChainStatus],
+    chains: &[ChainStatus],
     pools: &PoolsStatus,
 ) -> (MachineState, String) {
     let Some(keeper) = keeper else {
@@ -37,7 +37,7 @@ pub fn of(
     (state, keeper.reason.clone())
 }
 
-fn of_miner(chains: &[&ChainStatus], pools: &PoolsStatus) -> (MachineState, String) {
+fn of_miner(chains: &[ChainStatus], pools: &PoolsStatus) -> (MachineState, String) {
     let count = |phases: &[ChainPhase]| {
         chains
             .iter()
