@@ -13,6 +13,8 @@ mod failure;
 pub mod gateway;
 mod http;
 pub mod local;
+mod metrics;
+mod openapi;
 mod probe;
 mod routes;
 

@@ -1,16 +1,14 @@
 use super::*;
-use crate::pool::status::PoolsStatus;
-use crate::telemetry::Inputs;
+use crate::telemetry::samples::Rooms;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 struct Running {
     address: SocketAddr,
     directory: tempfile::TempDir,
     task: tokio::task::JoinHandle<()>,
-    _pools: watch::Sender<PoolsStatus>,
+    _rooms: Rooms,
 }
 
 fn settings(directory: &Path, maximum_connections: u16) -> ApiSection {
@@ -22,29 +20,16 @@ fn settings(directory: &Path, maximum_connections: u16) -> ApiSection {
     }
 }
 
-fn source() -> (SnapshotSource, watch::Sender<PoolsStatus>) {
-    let (sender, pools) = watch::channel(PoolsStatus::default());
-    let (_, keeper) = watch::channel(None);
-    let inputs = Inputs {
-        board: "l7".into(),
-        emulated: true,
-        pools,
-        chains: Vec::new(),
-        keeper,
-    };
-    (SnapshotSource::new(inputs), sender)
-}
-
 fn start(maximum_connections: u16) -> Running {
     let directory = tempfile::tempdir().unwrap();
-    let (source, pools) = source();
+    let (source, rooms) = Rooms::silent();
     let api = Api::open(&settings(directory.path(), maximum_connections), source).unwrap();
     let address = api.address().unwrap();
     Running {
         address,
         directory,
         task: tokio::spawn(api.run()),
-        _pools: pools,
+        _rooms: rooms,
     }
 }
 
@@ -269,7 +254,7 @@ async fn two_hundred_unfinished_requests_hold_nobody_up() {
 async fn a_running_machine_keeps_its_socket_and_a_killed_ones_is_replaced() {
     let running = start(8);
     let directory = running.directory.path();
-    let (second, _pools) = source();
+    let (second, _rooms) = Rooms::silent();
     match Api::open(&settings(directory, 8), second.clone()) {
         Err(ApiError::InUse { path }) => assert_eq!(path, directory.join(LOCAL_SOCKET)),
         other => panic!("{:?}", other.map(|api| api.address())),

@@ -65,15 +65,23 @@ impl LogRing {
     }
 
     fn keep(&self, level: Level, target: &'static str, text: String) {
-        let unix_time =
-            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let unix_time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs_f64();
         let mut lines = self.lines();
         lines.last_number += 1;
         let number = lines.last_number;
         if lines.kept.len() >= KEPT {
             lines.kept.pop_front();
         }
-        lines.kept.push_back(LogLine { number, unix_time, level: level.as_str(), target, text });
+        lines.kept.push_back(LogLine {
+            number,
+            unix_time,
+            level: level.as_str(),
+            target,
+            text,
+        });
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
@@ -86,7 +94,8 @@ impl<S: Subscriber> Layer<S> for RingLayer {
         let mut text = Text::default();
         event.record(&mut text);
         let metadata = event.metadata();
-        self.0.keep(*metadata.level(), metadata.target(), text.finish());
+        self.0
+            .keep(*metadata.level(), metadata.target(), text.finish());
     }
 }
 
@@ -101,7 +110,9 @@ impl Text {
     fn finish(mut self) -> String {
         self.message.push_str(&self.fields);
         if self.message.len() > LONGEST {
-            let end = (0..=LONGEST).rev().find(|&end| self.message.is_char_boundary(end));
+            let end = (0..=LONGEST)
+                .rev()
+                .find(|&end| self.message.is_char_boundary(end));
             self.message.truncate(end.unwrap_or(0));
         }
         self.message
@@ -143,7 +154,10 @@ mod tests {
         });
         let lines = RING.after(0, Level::TRACE);
         assert_eq!(lines[0].text, "brought up chain=1 name=\"x\"");
-        assert_eq!((lines[1].level, lines[1].text.as_str()), ("WARN", "it is late"));
+        assert_eq!(
+            (lines[1].level, lines[1].text.as_str()),
+            ("WARN", "it is late")
+        );
         assert_eq!(lines[2].text.len(), LONGEST);
         assert_eq!(RING.after(1, Level::WARN).len(), 1);
         assert_eq!(RING.after(3, Level::TRACE), []);

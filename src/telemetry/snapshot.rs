@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub supply: Option<Supply>,
     /// Pools.
     pub pools: Pools,
+    /// Number of the latest event; 0 before the first.
+    pub last_event: u64,
 }
 
 /// Energy per work.

@@ -133,6 +133,7 @@ impl SnapshotSource {
             temperatures: from_keeper::temperatures(keeper, heard),
             supply,
             pools: from_pools::pools(&pools, now),
+            last_event: recorder.events.last_number(),
         }
     }
 
