@@ -1,6 +1,8 @@
 //! The command line: what each subcommand is called and takes, and how a failure is told.
 
 mod check;
+#[cfg(feature = "emulator")]
+pub mod demo;
 pub mod logs;
 mod options;
 mod status;

@@ -25,7 +25,7 @@ const LONGEST_COOKIE: u64 = 4096;
 const LONGEST_TEXT: usize = 200;
 
 /// How the node knows us.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub enum RpcAuth {
     /// bitcoind's cookie file. It changes at each start of the node, so it is read again for every call.
     Cookie(PathBuf),

@@ -12,6 +12,7 @@ use crate::pool::reject::RejectReason;
 use crate::pool::source::{JobSource, SourcePorts, SourceTask};
 use crate::pool::status::{PoolPhase, PoolStatus, SourceKind};
 use crate::work::{SessionId, Share};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -46,6 +47,12 @@ impl JobSource for SoloSource {
             user: self.settings.payout_address.clone(),
             ..PoolStatus::default()
         }
+    }
+
+    fn fingerprint(&self) -> String {
+        let mut secret = DefaultHasher::new();
+        self.settings.auth.hash(&mut secret);
+        format!("{:?} {:x}", self.settings, secret.finish())
     }
 
     fn run(self: Box<Self>, ports: SourcePorts) -> SourceTask {
