@@ -69,8 +69,7 @@ pub(super) fn target(difficulty: f64) -> Number {
     }
     // Digits of the quotient in base 256, the one with weight 2^208 at index 5.
     let mut rest = quotient;
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        let weight = 256_f64.powi(5 - index as i32);
+    for (weight, byte) in (0..32).map(|index| 256_f64.powi(5 - index)).zip(&mut bytes) {
         let digit = (rest / weight).floor();
         if digit > 255.0 {
             return Number([0xff; 32]);

@@ -123,8 +123,9 @@ fn share(job: &Value, extranonce2: [u8; 8], bits: u32, meets: impl Fn(f64) -> bo
     }
     let mut previous = bytes(&job[1]);
     previous.chunks_mut(4).for_each(<[u8]>::reverse);
+    let version = word(&job[5]) | bits;
     let mut header = bitcoin::block::Header {
-        version: bitcoin::block::Version::from_consensus((word(&job[5]) | bits) as i32),
+        version: bitcoin::block::Version::from_consensus(i32::from_be_bytes(version.to_be_bytes())),
         prev_blockhash: bitcoin::BlockHash::from_slice(&previous).unwrap(),
         merkle_root: bitcoin::TxMerkleNode::from_byte_array(root),
         time: word(&job[7]) + 3,
@@ -443,7 +444,10 @@ async fn a_client_that_floods_is_sent_away_and_others_do_not_notice() {
     good.next("mining.notify").await.unwrap();
     let mut endless = Miner::connect(address).await;
     // The pool may hang up before all of it is written.
-    let _ = endless.writer.write_all(&[b'x'; 100_000]).await;
+    let _ = endless
+        .writer
+        .write_all("x".repeat(100_000).as_bytes())
+        .await;
     assert!(endless.next("x").await.is_none());
     let mut nonsense = Miner::connect(address).await;
     nonsense.say(&"nonsense\n".repeat(20)).await;

@@ -1,0 +1,142 @@
+//! A real Bitcoin node on regtest, in a directory of its own, gone when it is dropped.
+
+use cgminer_rs::pool::connection::DirectConnector;
+use cgminer_rs::pool::solo::SoloSettings;
+use cgminer_rs::pool::solo::rpc::{RpcAuth, RpcClient};
+use cgminer_rs::pool::url::Host;
+use serde_json::{Value, json};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
+
+/// How long the node may take to answer after its start; it verifies nothing on an empty chain.
+const START: Duration = Duration::from_secs(60);
+const CALL: Duration = Duration::from_secs(30);
+
+pub struct Node {
+    process: Child,
+    directory: TempDir,
+    port: u16,
+    client: RpcClient,
+}
+
+/// The node's program: `CGMINER_TEST_BITCOIND`, or where `tests/peers/bitcoin-knots.sh` puts it. `None` where there is
+/// none, which in CI is a failure.
+pub fn program() -> Option<PathBuf> {
+    let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/knots/bin/bitcoind");
+    let program = std::env::var_os("CGMINER_TEST_BITCOIND").map_or(installed, PathBuf::from);
+    if program.is_file() {
+        return Some(program);
+    }
+    let missing = format!(
+        "no Bitcoin node at {}: run tests/peers/bitcoin-knots.sh",
+        program.display()
+    );
+    assert!(std::env::var_os("CI").is_none(), "{missing}");
+    eprintln!("LEFT OUT, {missing}");
+    None
+}
+
+impl Node {
+    /// Starts it and waits until it answers.
+    pub async fn start(program: &Path) -> Self {
+        let directory = tempfile::tempdir().expect("a directory for the node");
+        let port = free_port();
+        let log = std::fs::File::create(directory.path().join("output")).expect("a file");
+        let process = Command::new(program)
+            .args([
+                "-regtest",
+                "-server",
+                "-listen=0",
+                "-dnsseed=0",
+                "-fallbackfee=0.0001",
+            ])
+            .args([
+                "-rpcbind=127.0.0.1",
+                "-rpcallowip=127.0.0.1",
+                "-printtoconsole",
+            ])
+            .arg(format!("-datadir={}", directory.path().display()))
+            .arg(format!("-rpcport={port}"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the node starts");
+        let auth = RpcAuth::Cookie(directory.path().join("regtest/.cookie"));
+        let client = RpcClient::new(host(), port, auth, Arc::new(DirectConnector::system()));
+        let node = Self {
+            process,
+            directory,
+            port,
+            client,
+        };
+        let answers = async {
+            while node.try_call("getblockcount", json!([])).await.is_err() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        if timeout(START, answers).await.is_err() {
+            let log = std::fs::read_to_string(node.directory.path().join("output"));
+            panic!("the node does not answer: {}", log.unwrap_or_default());
+        }
+        node
+    }
+
+    /// What a miner needs to know of it.
+    pub fn settings(&self, payout_address: &str) -> SoloSettings {
+        let cookie = self.directory.path().join("regtest/.cookie");
+        SoloSettings::new(host(), self.port, RpcAuth::Cookie(cookie), payout_address)
+    }
+
+    pub async fn call(&self, method: &'static str, params: Value) -> Value {
+        let answer = self.try_call(method, params).await;
+        answer.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    async fn try_call(&self, method: &'static str, params: Value) -> Result<Value, String> {
+        let answer = self.client.call(method, params, CALL).await;
+        answer.map_err(|error| error.to_string())
+    }
+
+    pub async fn height(&self) -> u64 {
+        self.call("getblockcount", json!([]))
+            .await
+            .as_u64()
+            .expect("a number")
+    }
+
+    /// The block at a height of the node's chain, its transactions written out.
+    pub async fn block(&self, height: u64) -> Value {
+        let hash = self.call("getblockhash", json!([height])).await;
+        self.call("getblock", json!([hash, 2])).await
+    }
+
+    /// Somebody else finds blocks.
+    pub async fn generate(&self, count: u32, address: &str) {
+        self.call("generatetoaddress", json!([count, address]))
+            .await;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // It may have ended by itself; its directory goes either way.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn host() -> Host {
+    Host::parse("127.0.0.1").expect("an address")
+}
+
+/// A port that was free just now.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
