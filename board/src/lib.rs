@@ -1,6 +1,8 @@
-//! Parts, board files, thermal and power decisions. No network, no tokio.
+//! Board files and the parts that they name, and the decisions on heat and power. No network, no tokio.
 #![forbid(unsafe_code)]
 
+pub mod assembly;
+pub mod detect;
 pub mod file;
 pub mod limits;
 pub mod moment;

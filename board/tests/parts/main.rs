@@ -1,9 +1,11 @@
-//! The drivers of parts, held to the transactions that their data sheets and the vectors say.
+//! The drivers of parts, held to the transactions that their data sheets and the vectors say; boards made of them.
 
 #[cfg(test)]
 mod adc;
 #[cfg(test)]
 mod controllers;
+#[cfg(test)]
+mod detection;
 #[cfg(test)]
 mod eeprom;
 #[cfg(test)]
