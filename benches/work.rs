@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used)] // a bench that cannot start should say so and stop
 
+use cgminer_rs::work::sha256::Midstate;
 use cgminer_rs::work::{
     ChainIndex, ChipNonce, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount, Registry,
     SessionId, Target, Ticket, VersionRolling, WorkSource,
@@ -116,13 +117,19 @@ fn nonces(criterion: &mut Criterion) {
     });
 }
 
-/// The serial limit on this machine: one compression after the other, each on the state before it.
-fn limit(criterion: &mut Criterion) {
-    let mut state = cgminer_rs::work::sha256::Midstate::INITIAL;
+/// The limits of this machine: compressions one after the other, each on the state before it, and
+/// eight of them side by side.
+fn limits(criterion: &mut Criterion) {
+    let block = black_box([0; 64]);
+    let mut state = Midstate::INITIAL;
     criterion.bench_function("one compression, serial", |bencher| {
-        bencher.iter(|| state = state.after(black_box(&[0; 64])));
+        bencher.iter(|| state.absorb(&block));
+    });
+    let mut states = [Midstate::INITIAL; 8];
+    criterion.bench_function("eight compressions, side by side", |bencher| {
+        bencher.iter(|| states.iter_mut().for_each(|state| state.absorb(&block)));
     });
 }
 
-criterion_group!(benches, limit, jobs, nonces);
+criterion_group!(benches, limits, jobs, nonces);
 criterion_main!(benches);
