@@ -10,8 +10,11 @@ pub const PREAMBLE: [u8; 2] = [0x55, 0xAA];
 pub const FULL_HEADER_FRAME_BYTES: usize = 88;
 /// Most midstates that one job can carry.
 pub const MOST_MIDSTATES: usize = 4;
-/// Bytes of the longest frame: a job of four midstates.
-pub const LONGEST_FRAME_BYTES: usize = 152;
+
+/// Bytes on the wire of a job of so many midstates.
+pub fn midstate_frame_bytes(count: u8) -> usize {
+    24 + 32 * usize::from(count)
+}
 
 /// Length byte of a full-header job that counts the frame as commands do: type, length, payload, checksum.
 ///
@@ -157,12 +160,13 @@ pub fn midstate_job(
     if !matches!(midstates.len(), 1 | 2 | 4) {
         return false;
     }
-    let length = 22 + 32 * midstates.len();
+    let bytes = midstate_frame_bytes(midstates.len() as u8);
     let start = frame.len();
-    if frame.capacity() - start < length + PREAMBLE.len() {
+    if frame.capacity() - start < bytes {
         return false;
     }
-    append_midstate_job(frame, start, length as u8, job_header, tail, midstates).is_some()
+    let length = (bytes - PREAMBLE.len()) as u8;
+    append_midstate_job(frame, start, length, job_header, tail, midstates).is_some()
 }
 
 fn append_midstate_job(
@@ -247,8 +251,8 @@ mod tests {
     fn a_job_that_finds_no_room_leaves_the_buffer_as_it_was() {
         let mut frame = FrameBuffer::new();
         assert!(midstate_job(&mut frame, 4, &[0; 12], &[[0; 8]; 4]));
-        assert_eq!(frame.len(), LONGEST_FRAME_BYTES);
+        assert_eq!(frame.len(), 152);
         assert!(!midstate_job(&mut frame, 8, &[0; 12], &[[0; 8]; 1]));
-        assert_eq!(frame.len(), LONGEST_FRAME_BYTES);
+        assert_eq!(frame.len(), 152);
     }
 }

@@ -4,7 +4,7 @@ use super::{ChainTask, End, set_frequency};
 use crate::chain::bringup::{self, Action, Step};
 use crate::chain::command::ChainCommand;
 use crate::chain::error::{ChainError, StepError};
-use crate::chain::frame::encode::{FULL_HEADER_LENGTH, LONGEST_FRAME_BYTES, MOST_MIDSTATES};
+use crate::chain::frame::encode::{FULL_HEADER_LENGTH, MOST_MIDSTATES, midstate_frame_bytes};
 use crate::chain::frame::{
     Command, FULL_HEADER_FRAME_BYTES, FrameBuffer, NonceReply, Reply, Target, full_header_job,
     midstate_job,
@@ -406,7 +406,7 @@ impl<'a> Hashing<'a> {
         };
         let bytes = match model.job {
             JobFormat::FullHeader => FULL_HEADER_FRAME_BYTES,
-            JobFormat::Midstates(_) => LONGEST_FRAME_BYTES,
+            JobFormat::Midstates(count) => midstate_frame_bytes(count),
         };
         let carried = self.task.serial.crossing_time(bytes);
         let least = carried.mul_f64(1.0 / deadlines.line_share.clamp(0.01, 1.0));
