@@ -1,5 +1,7 @@
 //! The bring-up of each model, frame by frame, against what captures of production machines hold.
 
+#![allow(clippy::expect_used)] // helpers of tests
+
 use cgminer_hal::units::{Baud, Megahertz};
 use cgminer_rs::chain::bringup::{self, Action, Step};
 use cgminer_rs::chain::frame::{Command, Target};

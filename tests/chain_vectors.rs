@@ -2,6 +2,8 @@
 //!
 //! `tests/data/chain/bm13xx.json` names the source of each. Every vector must be checked: the counts at the end say so.
 
+#![allow(clippy::expect_used)] // helpers of tests
+
 use bitcoin::hashes::{Hash, sha256d};
 use cgminer_hal::units::{Baud, Megahertz};
 use cgminer_rs::chain::baud::BaudDivider;
@@ -167,7 +169,7 @@ fn response(vector: &Vector) {
         Reply::Nonce(nonce) => {
             assert_eq!(vector.number("type"), 4);
             if let Some(model) = models::by_name(vector.text("chip")) {
-                nonce_fields(vector, model, &nonce);
+                nonce_fields(vector, model, nonce);
             }
         }
     }
@@ -191,9 +193,9 @@ fn decoded(frame: &[u8]) -> Reply {
     reply
 }
 
-fn nonce_fields(vector: &Vector, model: &ChipModel, nonce: &NonceReply) {
+fn nonce_fields(vector: &Vector, model: &ChipModel, nonce: NonceReply) {
     // So long a chain that addresses are two apart, as in the captures.
-    let place = model.place(nonce, 128);
+    let place = model.place(&nonce, 128);
     let mut fields = 0;
     let mut same = |name: &str, ours: u64| {
         if vector.has(name) {

@@ -1,6 +1,6 @@
 //! The chain driver: frames, registers, bring-up as data, the chain task.
 //!
-//! A chain is a row of BM13xx chips on one serial line. Everything that differs between models is data
+//! A chain is a row of `BM13xx` chips on one serial line. Everything that differs between models is data
 //! ([`model::ChipModel`], [`models`]); `docs/adding-a-chip.md` tells how to add one. Protocol facts follow the public
 //! `REFERENCE.md` of mujina and the drivers of ESP-Miner, and are held to their captures by `tests/chain_vectors.rs`.
 //!

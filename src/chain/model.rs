@@ -172,7 +172,7 @@ impl ChipModel {
             (_, PlaceRule::Offset) => {
                 // The inverse of an offset rounded up is rounded down.
                 let start = word >> 9 & 0xFFFF;
-                Some((start * u32::from(chips) >> 16) as u16)
+                Some(((start * u32::from(chips)) >> 16) as u16)
             }
         };
         Place {

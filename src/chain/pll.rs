@@ -8,7 +8,7 @@ pub const CRYSTAL_MHZ: u32 = 25;
 
 /// No chip is ever asked for less, whatever a board file says: the start of every ramp.
 pub const LOWEST: Megahertz = Megahertz(50.0);
-/// No chip is ever asked for more, whatever a board file says. The fastest shipped BM13xx machines stay below 850 MHz.
+/// No chip is ever asked for more, whatever a board file says. No public profile of these chips goes that far.
 pub const HIGHEST: Megahertz = Megahertz(1000.0);
 
 /// From this internal frequency on the oscillator is switched to its high range.
@@ -109,26 +109,26 @@ impl Pll {
     }
 
     /// The clock that these dividers make.
-    pub fn frequency(&self) -> Megahertz {
+    pub fn frequency(self) -> Megahertz {
         Megahertz(self.exact_mhz() as f32)
     }
 
     /// All dividers but the feedback one, multiplied.
-    pub fn divider(&self) -> u32 {
+    pub fn divider(self) -> u32 {
         u32::from(self.reference) * u32::from(self.post1) * u32::from(self.post2)
     }
 
-    fn exact_mhz(&self) -> f64 {
+    fn exact_mhz(self) -> f64 {
         f64::from(CRYSTAL_MHZ) * f64::from(self.feedback) / f64::from(self.divider())
     }
 
     /// Frequency of the oscillator in front of the post dividers, in MHz.
-    pub fn oscillator_mhz(&self) -> f32 {
+    pub fn oscillator_mhz(self) -> f32 {
         CRYSTAL_MHZ as f32 * f32::from(self.feedback) / f32::from(self.reference)
     }
 
     /// The value of register 08.
-    pub fn encode(&self, range: &PllRange) -> u32 {
+    pub fn encode(self, range: &PllRange) -> u32 {
         let high =
             CRYSTAL_MHZ * u32::from(self.feedback) >= HIGH_RANGE_MHZ * u32::from(self.reference);
         let flag = if high && range.has_high_range {

@@ -1,4 +1,4 @@
-//! The registers of BM13xx chips, by the names of their public documentation (mujina REFERENCE.md, "Register Map"; the
+//! The registers of `BM13xx` chips, by the names of their public documentation (mujina REFERENCE.md, "Register Map"; the
 //! BM1397 register notes that ESP-Miner follows).
 //!
 //! A register is 32 bits, most significant byte first on the wire. Types here divide one into its fields; fields that no

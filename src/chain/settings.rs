@@ -165,7 +165,8 @@ impl ChainSettings {
             });
         }
         let (lowest, highest) = self.frequency_limits();
-        if !(lowest.0 <= highest.0) {
+        // Bounds that are no number were turned into ones that hold nothing.
+        if lowest.0 > highest.0 {
             let (lowest, highest) = self.frequency_bounds;
             return Err(SettingsError::FrequencyBounds {
                 lowest,

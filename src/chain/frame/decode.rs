@@ -236,6 +236,26 @@ impl Decoder {
     }
 }
 
+/// Reads any bytes in each format and says whether every one of them is in a reply, or counted as lost, or held for more to
+/// come. What the fuzz target calls.
+pub fn account_for(bytes: &[u8]) -> bool {
+    let formats = [ReplyFormat::Seven, ReplyFormat::Nine, ReplyFormat::Eleven];
+    formats.into_iter().all(|format| {
+        let mut decoder = Decoder::new(format);
+        let mut pushed = 0;
+        for piece in bytes.chunks(CAPACITY / 2) {
+            pushed += decoder.push(piece);
+            while decoder.next_reply().is_some() {}
+        }
+        let counters = decoder.counters();
+        let replied = counters.frames * format.bytes() as u64;
+        let held = (decoder.end - decoder.start) as u64;
+        pushed == bytes.len()
+            && replied + counters.lost_bytes + held == pushed as u64
+            && held < format.bytes() as u64
+    })
+}
+
 enum Candidate {
     Reply(Reply),
     Damaged,
@@ -286,19 +306,20 @@ fn nine(held: &[u8]) -> Candidate {
     if [*p0, *p1] != PREAMBLE {
         return Candidate::NoPreamble;
     }
-    short(body)
+    short(*body)
 }
 
 fn seven(held: &[u8]) -> Candidate {
-    held.first_chunk::<7>().map_or(Candidate::TooShort, short)
+    held.first_chunk::<7>()
+        .map_or(Candidate::TooShort, |body| short(*body))
 }
 
 #[inline]
-fn short(body: &[u8; 7]) -> Candidate {
-    if !reply_is_undamaged(body) {
+fn short(body: [u8; 7]) -> Candidate {
+    if !reply_is_undamaged(&body) {
         return Candidate::Damaged;
     }
-    let [a, b, c, d, sixth, seventh, last] = *body;
+    let [a, b, c, d, sixth, seventh, last] = body;
     reply([a, b, c, d], sixth, seventh, 0, last)
 }
 

@@ -421,7 +421,7 @@ impl<'a> Hashing<'a> {
         let now = Instant::now();
         while let Some(reply) = self.task.serial.next_reply() {
             match reply {
-                Reply::Nonce(nonce) => self.take_nonce(&nonce, now),
+                Reply::Nonce(nonce) => self.take_nonce(nonce, now),
                 Reply::Register(reply) => {
                     self.task.tally.counters.register_replies += 1;
                     if reply.register == Register::NONCE_ERROR_COUNTER {
@@ -435,10 +435,10 @@ impl<'a> Hashing<'a> {
         }
     }
 
-    fn take_nonce(&mut self, reply: &NonceReply, now: Instant) {
+    fn take_nonce(&mut self, reply: NonceReply, now: Instant) {
         let settings = &self.task.settings;
         let model = settings.model;
-        let place = model.place(reply, settings.chips);
+        let place = model.place(&reply, settings.chips);
         let found = ChipNonce {
             slot: model.job_number.decode(reply.result_header),
             midstate: match model.job {

@@ -197,18 +197,14 @@ impl ChainTask {
     async fn wait_after(&mut self, error: &ChainError, budget: &mut RestartBudget) -> bool {
         self.tally.counters.failures += 1;
         let wait = budget.failed(Instant::now());
-        let until = match wait {
-            Some(wait) => {
-                warn!(chain = self.index(), %error, retry_in = ?wait, "chain failed");
-                self.enter(ChainPhase::BackOff, Some(error.to_string()));
-                Some(Instant::now() + wait)
-            }
-            None => {
-                error!(chain = self.index(), %error, "chain failed too often and stays down until a restart is asked for");
-                self.enter(ChainPhase::Failed, Some(error.to_string()));
-                None
-            }
-        };
+        if let Some(wait) = wait {
+            warn!(chain = self.index(), %error, retry_in = ?wait, "chain failed");
+            self.enter(ChainPhase::BackOff, Some(error.to_string()));
+        } else {
+            error!(chain = self.index(), %error, "chain failed too often and stays down until a restart is asked for");
+            self.enter(ChainPhase::Failed, Some(error.to_string()));
+        }
+        let until = wait.map(|wait| Instant::now() + wait);
         loop {
             let waited = async {
                 match until {

@@ -69,7 +69,7 @@ impl RecordedReset {
 }
 
 impl ResetLine for RecordedReset {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "reset0"
     }
 
