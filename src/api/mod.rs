@@ -15,6 +15,7 @@ mod http;
 pub mod local;
 mod metrics;
 mod openapi;
+mod page;
 mod probe;
 mod routes;
 
@@ -90,8 +91,8 @@ impl Api {
         prepare_directory(directory)?;
         remove_stale(&local)?;
         remove_stale(&inner)?;
-        let server = http::Server::start(&inner, source)?;
-        let mut gateway = Gateway::new(inner, settings);
+        let server = http::Server::start(&inner, source.clone())?;
+        let mut gateway = Gateway::new(inner, settings, source);
         gateway.listen_locally(&local)?;
         let address = match settings.listen {
             Listen::Off => None,

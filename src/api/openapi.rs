@@ -17,6 +17,7 @@ pub fn answer() -> Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::gateway::LIVE_PATH;
     use crate::api::routes::{ROUTES, answer as route};
     use crate::telemetry::samples::Rooms;
     use serde_json::Value;
@@ -108,19 +109,16 @@ mod tests {
             .keys()
             .map(String::as_str)
             .collect();
-        let answered: BTreeSet<_> = ROUTES.iter().map(|route| route.path).collect();
+        let routes = ROUTES.iter().map(|route| route.path);
+        let answered: BTreeSet<_> = routes.chain([LIVE_PATH]).collect();
         assert_eq!(described, answered);
     }
 
     #[test]
     fn every_path_stands_in_the_text_for_people() {
         let text = include_str!("../../docs/api.md");
-        for route in ROUTES {
-            assert!(
-                text.contains(&format!("| `GET {}` |", route.path)),
-                "{}",
-                route.path
-            );
+        for path in ROUTES.iter().map(|route| route.path).chain([LIVE_PATH]) {
+            assert!(text.contains(&format!("| `GET {path}` |")), "{path}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is answered at which path.
 
 use super::failure::Failure;
-use super::{metrics, openapi};
+use super::{metrics, openapi, page};
 use crate::telemetry::{Chip, Health, LOG_RING, SnapshotSource};
 use serde::Serialize;
 use serde_json::json;
@@ -135,6 +135,9 @@ impl From<Failure> for Answer {
 /// Answers one request.
 pub fn answer(method: &str, target: &str, source: &SnapshotSource) -> Answer {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    if let ("GET", Some(answer)) = (method, page::answer(path)) {
+        return answer;
+    }
     let found = ROUTES
         .iter()
         .find_map(|route| Some((route, parameter(route.path, path)?)));

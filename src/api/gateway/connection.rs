@@ -1,7 +1,7 @@
 //! One client from its first byte to its last.
 
 use super::head::{HEAD_LIMIT, HEAD_TOO_LARGE, Head, parse_head};
-use super::{BUSY, Shared, upstream};
+use super::{BUSY, LIVE_PATH, Shared, upstream};
 use crate::api::{Answer, Failure};
 use std::io;
 use std::time::Duration;
@@ -87,6 +87,11 @@ async fn one_request<S: AsyncRead + AsyncWrite + Unpin>(
     };
     if door == Door::Network {
         check_host(&head, shared).map_err(End::Told)?;
+    }
+    if head.method == "GET" && head.target.split('?').next() == Some(LIVE_PATH) {
+        // A listener that has gone is no news.
+        let _ = shared.feed.tell(stream, &head, &stream_heading()).await;
+        return Ok(false);
     }
     let body = read_body(stream, buffer, head.content_length).await?;
     let Ok(Ok(turn)) = timeout(TURN_TIME, shared.answering.acquire()).await else {
@@ -230,14 +235,26 @@ fn head_of(answer: &Answer, keep_alive: bool) -> String {
         _ => "Status",
     };
     format!(
-        "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\n\
-         Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n",
+        "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\n{SAFETY_HEADERS}\r\n",
         answer.status,
         answer.content_type,
         answer.body.len(),
         if keep_alive { "keep-alive" } else { "close" },
     )
 }
+
+fn stream_heading() -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n{SAFETY_HEADERS}\r\n"
+    )
+}
+
+/// Nothing is kept by caches, guessed at by browsers, framed by other pages, or loaded from another place.
+const SAFETY_HEADERS: &str = "Cache-Control: no-store\r\n\
+    X-Content-Type-Options: nosniff\r\n\
+    Referrer-Policy: no-referrer\r\n\
+    Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
+    img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n";
 
 /// Reads on for a moment after a refusal: closing with bytes unread resets the connection, and the client would lose
 /// the answer.
@@ -292,6 +309,8 @@ const NO_ANSWER: Failure = Failure::new(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::gateway::live::Feed;
+    use crate::telemetry::samples::Rooms;
     use tokio::io::duplex;
     use tokio::sync::Semaphore;
 
@@ -300,6 +319,7 @@ mod tests {
             inner_socket: "/nowhere/http.sock".into(),
             hosts: Vec::new(),
             answering: Semaphore::new(1),
+            feed: Feed::new(Rooms::silent().0),
         }
     }
 

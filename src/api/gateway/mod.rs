@@ -2,13 +2,16 @@
 
 mod connection;
 mod head;
+mod live;
 mod upstream;
 
 pub use head::{BODY_LIMIT, HEAD_LIMIT, Head, parse_head};
+pub use live::LIVE_PATH;
 
 use super::failure::Failure;
 use super::{ApiError, set_mode};
 use crate::config::ApiSection;
+use crate::telemetry::SnapshotSource;
 use connection::Door;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -41,6 +44,7 @@ struct Shared {
     inner_socket: PathBuf,
     hosts: Vec<String>,
     answering: Semaphore,
+    feed: live::Feed,
 }
 
 /// Takes the socket's file away at the end.
@@ -55,7 +59,7 @@ impl Drop for SocketFile {
 
 impl Gateway {
     /// A gateway that forwards to `tiny_http` at `inner_socket`.
-    pub fn new(inner_socket: PathBuf, settings: &ApiSection) -> Self {
+    pub fn new(inner_socket: PathBuf, settings: &ApiSection, source: SnapshotSource) -> Self {
         let mut hosts = settings.hosts.clone();
         if let Ok(name) = fs::read_to_string("/proc/sys/kernel/hostname") {
             let name = name.trim().to_ascii_lowercase();
@@ -67,6 +71,7 @@ impl Gateway {
                 inner_socket,
                 hosts,
                 answering: Semaphore::new(ANSWERED_AT_ONCE),
+                feed: live::Feed::new(source),
             }),
             network_permits: Arc::new(Semaphore::new(settings.maximum_connections.into())),
             network: None,
@@ -124,7 +129,7 @@ impl Gateway {
                 None => std::future::pending().await,
             }
         };
-        tokio::join!(network, local);
+        tokio::join!(network, local, shared.feed.run());
     }
 }
 
