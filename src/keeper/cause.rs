@@ -1,7 +1,7 @@
 //! Why power was taken away, or not given.
 
 use cgminer_board::power::SupplyFault;
-use cgminer_board::thermal::{FanCondition, SensorFault};
+use cgminer_board::thermal::{self, FanCondition, SensorFault};
 use cgminer_hal::units::{Celsius, Millivolts};
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Cause {
-    /// A chain's believable temperature reached the dangerous limit.
+    /// A believable temperature reached its dangerous limit.
     TooHot {
-        /// Chain, from 0.
-        chain: u8,
+        /// Name of the sensor.
+        sensor: String,
         /// Measured, or modelled when `lost` is given.
         temperature: Celsius,
         /// Limit that was reached.
@@ -32,8 +32,10 @@ pub enum Cause {
         counted: u8,
         /// Fans needed.
         needed: u8,
-        /// What the first of the others is like.
-        worst: FanCondition,
+        /// Name of the first of the others.
+        fan: String,
+        /// What is wrong with it.
+        condition: FanCondition,
     },
     /// The supply cannot be trusted.
     Supply {
@@ -46,13 +48,6 @@ pub enum Cause {
     PowerSequence {
         /// Step that was not confirmed.
         step: String,
-    },
-    /// A hash board's own voltage controller cannot be trusted.
-    BoardPower {
-        /// Chain, from 0.
-        chain: u8,
-        /// What is wrong with it.
-        fault: SupplyFault,
     },
     /// The miner process ended.
     MinerDied {
@@ -98,29 +93,60 @@ pub enum Cause {
     },
 }
 
+impl Cause {
+    /// The cause that a thermal decision gives, when it is one to take power away.
+    #[must_use]
+    pub fn of_heat(reason: &thermal::Reason) -> Option<Self> {
+        match reason.clone() {
+            thermal::Reason::TooHot(reached) | thermal::Reason::Hot(reached) => {
+                Some(Self::TooHot {
+                    sensor: reached.sensor,
+                    temperature: reached.temperature,
+                    limit: reached.limit,
+                    lost: reached.lost,
+                })
+            }
+            thermal::Reason::NoTemperature { chain } => Some(Self::NoTemperature { chain }),
+            thermal::Reason::TooFewFans {
+                counted,
+                needed,
+                fan,
+                condition,
+            } => Some(Self::TooFewFans {
+                counted,
+                needed,
+                fan,
+                condition,
+            }),
+            thermal::Reason::Mode(_)
+            | thermal::Reason::Unpowered
+            | thermal::Reason::Unproven { .. }
+            | thermal::Reason::FanLost { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooHot {
-                chain,
+                sensor,
                 temperature,
                 limit,
                 lost: None,
-            } => {
-                write!(
-                    formatter,
-                    "chain {chain} at {:.1} C, the limit is {:.1} C",
-                    temperature.0, limit.0
-                )
-            }
+            } => write!(
+                formatter,
+                "{sensor} at {:.1} C, the limit is {:.1} C",
+                temperature.0, limit.0
+            ),
             Self::TooHot {
-                chain,
+                sensor,
                 temperature,
                 limit,
                 lost: Some(fault),
             } => write!(
                 formatter,
-                "chain {chain} may be at {:.1} C, the limit is {:.1} C: its sensor {fault}",
+                "{sensor} {fault} and may be at {:.1} C, the limit is {:.1} C",
                 temperature.0, limit.0
             ),
             Self::NoTemperature { chain } => write!(
@@ -130,13 +156,12 @@ impl fmt::Display for Cause {
             Self::TooFewFans {
                 counted,
                 needed,
-                worst,
-            } => {
-                write!(
-                    formatter,
-                    "{counted} fans can be counted on, {needed} are needed: one is {worst}"
-                )
-            }
+                fan,
+                condition,
+            } => write!(
+                formatter,
+                "{counted} fans can be counted on, {needed} are needed: {fan} is {condition}"
+            ),
             Self::Supply {
                 fault,
                 measured: Some(measured),
@@ -147,9 +172,6 @@ impl fmt::Display for Cause {
             } => write!(formatter, "the supply {fault}"),
             Self::PowerSequence { step } => {
                 write!(formatter, "power-up was not confirmed at: {step}")
-            }
-            Self::BoardPower { chain, fault } => {
-                write!(formatter, "the voltage controller of chain {chain} {fault}")
             }
             Self::MinerDied { how } => write!(formatter, "the miner process ended: {how}"),
             Self::MinerSilent { which } => {

@@ -26,8 +26,6 @@ pub struct KeeperStatus {
     pub tier: Tier,
     /// Frequency that the miner may run at, in per cent of the configured one.
     pub throttle: Throttle,
-    /// Limits of chip temperature in force.
-    pub tiers: Tiers,
     /// Who sets the fans.
     pub fan_mode: FanMode,
     /// Each temperature sensor of the board file.
@@ -55,6 +53,8 @@ pub struct SensorStatus {
     pub name: String,
     /// Chain that it sits on; none for the air or the control board.
     pub chain: Option<u8>,
+    /// Limits that it is held to.
+    pub tiers: Tiers,
     /// Last believed reading.
     pub reading: Option<Celsius>,
     /// Age of that reading in seconds.

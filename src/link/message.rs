@@ -134,9 +134,6 @@ pub enum Refusal {
         /// Lowest allowed.
         minimum: DutyPercent,
     },
-    /// Immersion on a board that may not be run so.
-    #[error("immersion mode refused: the board file does not allow it")]
-    ImmersionNotAllowed,
     /// The board has no such chain.
     #[error("chain {asked} refused: this board has {count} chains, from 0")]
     UnknownChain {

@@ -119,7 +119,9 @@ mod tests {
     #[test]
     fn an_operator_starts_anew() {
         let mut restarts = Restarts::default();
-        (0..10).for_each(|_| drop(restarts.fault(at(0))));
+        for _ in 0..10 {
+            restarts.fault(at(0));
+        }
         restarts.forgive();
         assert_eq!(restarts.fault(at(9)), Verdict::RestartAt(at(9 + 15)));
     }

@@ -65,6 +65,10 @@ impl Step {
 
 /// What the hardware is known to do. `false` also means "not known".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent fact about the hardware"
+)]
 pub struct Readback {
     /// Enough fans were seen at full speed.
     pub fans_up: bool,

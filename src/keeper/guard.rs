@@ -1,0 +1,697 @@
+//! The keeper's decision: all that was read comes in, all that is to be driven goes out, with the reason.
+//!
+//! It is pure: no clock, no I/O. [`super::task`] feeds it and does what it says.
+
+use super::cause::Cause;
+use super::liveness::Liveness;
+use super::proofs::{LoopRule, Proofs};
+use super::reason::Reason;
+use super::state::{Event, State};
+use super::status::Latch;
+use crate::link::Loop;
+use cgminer_board::moment::Moment;
+use cgminer_board::power::supply::OFF_WITHIN;
+use cgminer_board::power::{
+    Drive, Expected, Outcome, Rail, Readback, Restarts, Sequence, Step, Supply, SupplyFault,
+    SupplyReading, Verdict, VoltageLimits,
+};
+use cgminer_board::thermal::{self, FanMode, Observation, Plant, Thermal, Tier};
+use cgminer_hal::units::{DutyPercent, Millivolts, Rpm, Watts};
+use std::time::Duration;
+
+/// How long the self-check at boot may take before it counts as a fault.
+pub const BOOT_PATIENCE: Duration = Duration::from_secs(180);
+/// How long a machine may take to become ready again after a fault before it is latched.
+pub const COOL_DOWN_PATIENCE: Duration = Duration::from_secs(1_800);
+/// How long a wanted stop waits for the machine to cool.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(600);
+
+/// What the decision has to know of the machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Name of the board file.
+    pub board: String,
+    /// What was read of a board that nobody knows.
+    pub unknown: Option<String>,
+    /// Sensors, fans and their limits.
+    pub thermal: thermal::Settings,
+    /// Name of the supply's part.
+    pub supply: String,
+    /// Whether the supply has an enable line, so that it can be switched off without its answer.
+    pub has_enable_line: bool,
+    /// What the rail may be set to.
+    pub voltage: VoltageLimits,
+    /// What the rail is set to when nobody says.
+    pub default_voltage: Millivolts,
+    /// Most that the machine may draw.
+    pub power_limit: Watts,
+    /// Who sets the fans at first.
+    pub fan_mode: FanMode,
+    /// Loops of the keeper that must prove themselves.
+    pub loops: Vec<LoopRule>,
+}
+
+/// What happened since the last decision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs {
+    /// What reading each temperature gave, by its index, and when.
+    pub sensors: Vec<(usize, Observation, Moment)>,
+    /// Speeds of fans, by index, and when.
+    pub fans: Vec<(usize, Rpm, Moment)>,
+    /// What reading the supply gave, and when.
+    pub supply: Vec<(SupplyReading, Moment)>,
+    /// For each chain, whether a board is plugged in; none when not read, or when the board cannot tell.
+    pub present: Vec<Option<bool>>,
+    /// What the drivers confirm to be doing.
+    pub applied: Applied,
+    /// Which loops came round, by index, and when.
+    pub beats: Vec<(usize, Moment)>,
+    /// What the miner did.
+    pub miner: Vec<MinerEvent>,
+}
+
+/// What the drivers of the actuators confirm. None: not confirmed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// Duty of the fans.
+    pub duty: Option<DutyPercent>,
+    /// Enable line.
+    pub enable: Option<bool>,
+    /// Setting of the supply.
+    pub preset: Option<Millivolts>,
+    /// For each chain, whether its reset line is held.
+    pub resets: Vec<Option<bool>>,
+}
+
+/// What the miner did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MinerEvent {
+    /// It was started.
+    Started,
+    /// One of its loops reported.
+    Alive(Loop),
+    /// It ended.
+    Died(String),
+    /// It sent what no honest miner sends, or cannot be talked to any more.
+    LinkBroken(String),
+}
+
+/// What is to be driven.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs {
+    /// Where the keeper stands.
+    pub state: State,
+    /// Setting that the supply is told; none: leave it.
+    pub preset: Option<Millivolts>,
+    /// Whether the supply delivers. Its own watchdog, where it has one, is fed only while this holds.
+    pub enable: bool,
+    /// For each chain, whether its reset line is held.
+    pub resets: Vec<bool>,
+    /// Duty of all fans.
+    pub duty: DutyPercent,
+    /// Whether every loop met its deadline, so that the hardware watchdog is fed.
+    pub feed_watchdog: bool,
+    /// Whether the miner is to run, be ended, or be left as it is.
+    pub miner: MinerOrder,
+}
+
+/// What becomes of the miner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinerOrder {
+    /// As it is.
+    Leave,
+    /// Start it.
+    Start,
+    /// End it without asking.
+    Kill,
+    /// Ask it to end.
+    Stop,
+}
+
+/// All that the keeper knows, and what follows from it.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    pub(super) settings: Settings,
+    pub(super) thermal: Thermal,
+    pub(super) supply: Supply,
+    pub(super) restarts: Restarts,
+    pub(super) state: State,
+    pub(super) since: Moment,
+    pub(super) reason: Reason,
+    pub(super) heat: thermal::Decision,
+    pub(super) supply_fault: Option<SupplyFault>,
+    pub(super) last_cause: Option<Cause>,
+    pub(super) latch: Option<Latch>,
+    pub(super) restart_at: Option<Moment>,
+    pub(super) miner: Liveness,
+    pub(super) wishes: Wishes,
+    pub(super) applied: Applied,
+    pub(super) present: Vec<Option<bool>>,
+    pub(super) snapshots: u64,
+    proofs: Proofs,
+    sequence: Option<Sequence>,
+    heated_since: Vec<Option<Moment>>,
+    rail_off_since: Option<Moment>,
+    unpowered_since: Moment,
+}
+
+/// What the miner and operators asked for, as far as it was granted.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Wishes {
+    pub(super) power: bool,
+    pub(super) held_off: bool,
+    pub(super) stop: bool,
+    pub(super) clear: bool,
+    pub(super) locate: bool,
+    pub(super) mode: FanMode,
+    pub(super) voltage: Millivolts,
+    pub(super) voltage_since: Moment,
+    /// For each chain, whether the miner wants it out of reset.
+    pub(super) released: Vec<bool>,
+}
+
+impl Guard {
+    /// A keeper that has just started, with the cause that was kept from before, if one was.
+    #[must_use]
+    pub fn new(settings: Settings, kept: Option<Latch>, now: Moment) -> Self {
+        let chains = usize::from(settings.thermal.chains);
+        Self {
+            thermal: Thermal::new(settings.thermal.clone(), now),
+            supply: Supply::new(settings.voltage, settings.power_limit, now),
+            restarts: Restarts::default(),
+            state: State::Boot,
+            since: now,
+            reason: Reason::JustStarted,
+            heat: thermal::Decision {
+                tier: Tier::Normal,
+                duty: DutyPercent::FULL,
+                throttle: thermal::Throttle::NONE,
+            },
+            supply_fault: None,
+            last_cause: kept.as_ref().map(|latch| latch.cause.clone()),
+            latch: kept,
+            restart_at: None,
+            miner: Liveness::default(),
+            wishes: Wishes {
+                power: false,
+                held_off: false,
+                stop: false,
+                clear: false,
+                locate: false,
+                mode: settings.fan_mode,
+                voltage: settings.default_voltage,
+                voltage_since: now,
+                released: vec![false; chains],
+            },
+            applied: Applied::default(),
+            present: vec![None; chains],
+            snapshots: 0,
+            proofs: Proofs::new(settings.loops.clone(), now),
+            sequence: None,
+            heated_since: vec![None; chains],
+            rail_off_since: None,
+            unpowered_since: now,
+            settings,
+        }
+    }
+
+    /// Where the keeper stands.
+    #[must_use]
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// The cause to be kept on disk, while the keeper is latched.
+    #[must_use]
+    pub const fn latch(&self) -> Option<&Latch> {
+        self.latch.as_ref()
+    }
+
+    /// Decides on all that happened.
+    pub fn decide(&mut self, inputs: Inputs, now: Moment) -> (Outputs, Reason) {
+        let killed = self.take(inputs, now);
+        let plant = self.plant();
+        let (heat, heat_reason) = self.thermal.decide(&plant, now);
+        self.heat = heat;
+        self.supply_fault = self.supply.judge(self.expected(now), now);
+        let late_miner = self.miner.late(now);
+        let (drive, outcome) = self.advance_sequence(now);
+        let trip = self.trip(heat, &heat_reason, outcome, killed, late_miner, now);
+        self.reason = match self.event(trip, outcome, heat_reason, &plant, now) {
+            (Some(event), reason) => self.enter(event, reason, now),
+            (None, reason) => reason,
+        };
+        if self.state.may_hash() && self.heat.tier == Tier::Normal {
+            self.restarts.running(now);
+        } else {
+            self.restarts.resting();
+        }
+        let drive = if self.state.may_power() {
+            drive
+        } else {
+            Drive::OFF
+        };
+        let outputs = self.outputs(drive, late_miner.is_some(), now);
+        (outputs, self.reason.clone())
+    }
+
+    /// Whether the rail is known to be off: measured, or switched off by its line long enough ago.
+    #[must_use]
+    pub fn is_rail_off(&self, now: Moment) -> bool {
+        let line_off = self.settings.has_enable_line && self.applied.enable == Some(false);
+        match self.supply.rail(now) {
+            Rail::Off => line_off || !self.settings.has_enable_line,
+            Rail::On => false,
+            Rail::Unknown => line_off && now.since(self.unpowered_since) >= OFF_WITHIN,
+        }
+    }
+
+    /// Takes in what happened; gives why the miner is gone, if it is.
+    fn take(&mut self, inputs: Inputs, now: Moment) -> Option<Cause> {
+        let plant = self.plant();
+        for (index, observation, at) in inputs.sensors {
+            self.thermal.observe_sensor(index, observation, at, &plant);
+        }
+        for (index, speed, at) in inputs.fans {
+            self.thermal.observe_fan(index, speed, at);
+        }
+        for (reading, at) in inputs.supply {
+            self.supply.observe(reading, at);
+        }
+        for (index, at) in inputs.beats {
+            self.proofs.beat(index, at);
+        }
+        for (known, read) in self.present.iter_mut().zip(inputs.present) {
+            *known = read.or(*known);
+        }
+        self.applied = inputs.applied;
+        self.rail_off_since = match self.supply.rail(now) {
+            Rail::Off => self.rail_off_since.or(Some(now)),
+            Rail::On | Rail::Unknown => None,
+        };
+        inputs
+            .miner
+            .into_iter()
+            .fold(None, |killed, event| killed.or(self.hear(event, now)))
+    }
+
+    fn hear(&mut self, event: MinerEvent, now: Moment) -> Option<Cause> {
+        let cause = match event {
+            MinerEvent::Started => {
+                self.miner.started(now);
+                return None;
+            }
+            MinerEvent::Alive(which) => {
+                self.miner.reported(which, now);
+                return None;
+            }
+            MinerEvent::Died(how) => Cause::MinerDied { how },
+            MinerEvent::LinkBroken(what) => Cause::LinkBroken { what },
+        };
+        if self.miner.is_running() {
+            self.miner.gone(now);
+        }
+        self.forget_wishes();
+        Some(cause)
+    }
+
+    /// A miner that is gone wants nothing any more.
+    fn forget_wishes(&mut self) {
+        self.wishes.power = false;
+        self.wishes.released.fill(false);
+    }
+
+    pub(super) fn plant(&self) -> Plant {
+        let going_off = matches!(self.state, State::Dangerous | State::Stopping);
+        Plant {
+            powered: self.state.may_power() || going_off && self.rail_off_since.is_none(),
+            heated_since: self.heated_since.clone(),
+            present: self
+                .present
+                .iter()
+                .map(|present| present.unwrap_or(true))
+                .collect(),
+            mode: self.wishes.mode,
+            duty: self.applied.duty.unwrap_or(DutyPercent::FULL),
+        }
+    }
+
+    /// What the rail should be like. While the sequence waits for it, only what is far out is judged.
+    fn expected(&self, now: Moment) -> Expected {
+        let setting = self.wishes.voltage;
+        match self.sequence {
+            None => Expected::Off {
+                since: self.unpowered_since,
+            },
+            Some(sequence) if sequence.step() < Step::Enable => Expected::Off { since: now },
+            Some(sequence) => Expected::On {
+                setting,
+                since: sequence
+                    .done_since()
+                    .map_or(now, |done| done.max(self.wishes.voltage_since)),
+            },
+        }
+    }
+
+    fn advance_sequence(&mut self, now: Moment) -> (Drive, Option<Outcome>) {
+        let readback = Readback {
+            fans_up: self.wishes.mode == FanMode::Immersion
+                || self.applied.duty == Some(DutyPercent::FULL)
+                    && self.thermal.fans_at_full_speed(now) >= self.settings.thermal.fans_required,
+            rail_off: self.supply.rail(now) == Rail::Off,
+            resets_held: !self.applied.resets.contains(&None)
+                && !self.applied.resets.contains(&Some(false)),
+            preset: self.applied.preset == Some(self.wishes.voltage),
+            enabled: !self.settings.has_enable_line || self.applied.enable == Some(true),
+            at_setting: self.supply.is_at(self.wishes.voltage, now),
+        };
+        let off_since = self.rail_off_since;
+        self.sequence
+            .as_mut()
+            .map_or((Drive::OFF, None), |sequence| {
+                let (drive, outcome) = sequence.advance(&readback, off_since, now);
+                (drive, Some(outcome))
+            })
+    }
+
+    /// Why power has to go, the gravest first.
+    fn trip(
+        &self,
+        heat: thermal::Decision,
+        heat_reason: &thermal::Reason,
+        outcome: Option<Outcome>,
+        killed: Option<Cause>,
+        late_miner: Option<Loop>,
+        now: Moment,
+    ) -> Option<Cause> {
+        if !self.state.may_power() {
+            return None;
+        }
+        if heat.tier == Tier::Dangerous {
+            return Cause::of_heat(heat_reason);
+        }
+        if let Some(fault) = self.supply_fault {
+            return Some(self.supply_cause(fault, now));
+        }
+        if let Some(Outcome::Failed(step)) = outcome {
+            return Some(Cause::PowerSequence {
+                step: step.to_string(),
+            });
+        }
+        if let Some(which) = self.proofs.late(false, now) {
+            return Some(Cause::KeeperLate {
+                which: which.to_owned(),
+            });
+        }
+        killed.or_else(|| late_miner.map(|which| Cause::MinerSilent { which }))
+    }
+
+    fn supply_cause(&self, fault: SupplyFault, now: Moment) -> Cause {
+        Cause::Supply {
+            fault,
+            measured: self
+                .supply
+                .measured(now)
+                .map(|(measured, _)| measured.volts),
+        }
+    }
+
+    /// What happens in this state, and the reason for it or for staying.
+    fn event(
+        &self,
+        trip: Option<Cause>,
+        outcome: Option<Outcome>,
+        heat: thermal::Reason,
+        plant: &Plant,
+        now: Moment,
+    ) -> (Option<Event>, Reason) {
+        let stopping = matches!(self.state, State::Stopping | State::Stopped);
+        if self.wishes.stop && !stopping {
+            return (Some(Event::StopWanted), Reason::StopWanted);
+        }
+        if let Some(cause) = trip {
+            return (Some(Event::Trip), Reason::Tripped(cause));
+        }
+        if !self.state.may_power() && self.supply_fault == Some(SupplyFault::StuckOn) {
+            let stuck = Reason::Latched(self.supply_cause(SupplyFault::StuckOn, now));
+            if self.state != State::Latched {
+                return (Some(Event::RailStuck), stuck);
+            }
+        }
+        match self.state {
+            State::Boot => self.boot(plant, now),
+            State::Standby => self.standby(plant),
+            State::PowerUp if !self.is_power_wanted() => self.unwanted(),
+            State::PowerUp => match outcome {
+                Some(Outcome::Done) => (Some(Event::PowerConfirmed), Reason::Heat(heat)),
+                Some(Outcome::Waiting(step) | Outcome::Failed(step)) => {
+                    (None, Reason::Sequence(step))
+                }
+                None => (None, self.reason.clone()),
+            },
+            State::Running | State::Hot if !self.is_power_wanted() => self.unwanted(),
+            State::Running => (
+                (self.heat.tier >= Tier::Hot).then_some(Event::Hot),
+                Reason::Heat(heat),
+            ),
+            State::Hot => (
+                (self.heat.tier == Tier::Normal).then_some(Event::NoLongerHot),
+                Reason::Heat(heat),
+            ),
+            State::Dangerous if now.since(self.since) >= OFF_WITHIN.saturating_mul(2) => {
+                self.rail_unknown(now)
+            }
+            State::Dangerous => (
+                self.is_rail_off(now).then_some(Event::RailOff),
+                self.reason.clone(),
+            ),
+            State::CoolDown => self.cool_down(plant, now),
+            State::Latched if self.wishes.clear => (Some(Event::Cleared), Reason::JustStarted),
+            State::Stopping => {
+                let over = now.since(self.since) >= STOP_PATIENCE;
+                if !self.is_rail_off(now) {
+                    return if over {
+                        self.rail_unknown(now)
+                    } else {
+                        (None, Reason::StopWanted)
+                    };
+                }
+                let cool = over || self.thermal.is_cool(plant);
+                (cool.then_some(Event::CooledAfterStop), Reason::StopWanted)
+            }
+            State::FanOnly | State::Latched | State::Stopped => (None, self.reason.clone()),
+        }
+    }
+
+    /// The rail was switched off and nothing tells that it is.
+    fn rail_unknown(&self, now: Moment) -> (Option<Event>, Reason) {
+        if self.is_rail_off(now) {
+            return (Some(Event::RailOff), self.reason.clone());
+        }
+        let fault = self.supply.failing().unwrap_or(SupplyFault::Silent);
+        (
+            Some(Event::RailStuck),
+            Reason::Latched(self.supply_cause(fault, now)),
+        )
+    }
+
+    fn boot(&self, plant: &Plant, now: Moment) -> (Option<Event>, Reason) {
+        if let Some(latch) = &self.latch {
+            return (Some(Event::GivenUp), Reason::Latched(latch.cause.clone()));
+        }
+        if let Some(read) = &self.settings.unknown {
+            return (
+                Some(Event::BoardUnknown),
+                Reason::BoardUnknown(read.clone()),
+            );
+        }
+        let overdue = now.since(self.since) >= BOOT_PATIENCE;
+        match self.thermal.ready(plant) {
+            Err(reason) => {
+                let cause = Cause::of_heat(&reason).filter(|_| overdue);
+                match cause {
+                    Some(cause) => (Some(Event::Trip), Reason::Tripped(cause)),
+                    None => (None, Reason::NotReady(reason)),
+                }
+            }
+            Ok(()) if self.is_rail_off(now) && self.supply.rail(now) == Rail::Off => {
+                (Some(Event::SelfCheckPassed), Reason::PowerNotWanted)
+            }
+            Ok(()) if overdue => {
+                let fault = self.supply.failing().unwrap_or(SupplyFault::Silent);
+                (
+                    Some(Event::Trip),
+                    Reason::Tripped(self.supply_cause(fault, now)),
+                )
+            }
+            Ok(()) => (None, Reason::RailNotSeenOff),
+        }
+    }
+
+    fn standby(&self, plant: &Plant) -> (Option<Event>, Reason) {
+        if !self.is_power_wanted() {
+            return (None, self.why_unwanted());
+        }
+        match self.thermal.ready(plant) {
+            Ok(()) => (Some(Event::PowerDue), Reason::Sequence(Step::FansUp)),
+            Err(reason) => (None, Reason::NotReady(reason)),
+        }
+    }
+
+    fn cool_down(&self, plant: &Plant, now: Moment) -> (Option<Event>, Reason) {
+        let last = || {
+            self.last_cause
+                .clone()
+                .unwrap_or_else(|| Cause::KeptCauseUnreadable {
+                    what: "no cause was noted".into(),
+                })
+        };
+        let Some(restart_at) = self.restart_at else {
+            let spent = Cause::RestartsSpent {
+                tried: self.restarts.used(),
+                last: Box::new(last()),
+            };
+            return (Some(Event::GivenUp), Reason::Latched(spent));
+        };
+        if now.since(self.since) >= COOL_DOWN_PATIENCE.max(restart_at.since(self.since)) {
+            return (Some(Event::GivenUp), Reason::Latched(last()));
+        }
+        if let Err(reason) = self.thermal.ready(plant) {
+            return (None, Reason::NotReady(reason));
+        }
+        if self.supply.rail(now) != Rail::Off {
+            return (None, Reason::RailNotSeenOff);
+        }
+        if now < restart_at {
+            let rest = restart_at.since(now);
+            return (None, Reason::Pausing { rest });
+        }
+        (Some(Event::Recovered), self.why_unwanted())
+    }
+
+    fn is_power_wanted(&self) -> bool {
+        self.wishes.power && !self.wishes.held_off
+    }
+
+    fn unwanted(&self) -> (Option<Event>, Reason) {
+        (Some(Event::PowerUnwanted), self.why_unwanted())
+    }
+
+    fn why_unwanted(&self) -> Reason {
+        if self.wishes.held_off {
+            Reason::HeldOff
+        } else {
+            Reason::PowerNotWanted
+        }
+    }
+
+    /// Goes where an event leads.
+    fn enter(&mut self, event: Event, reason: Reason, now: Moment) -> Reason {
+        let from = self.state;
+        let to = from.after(event);
+        if to == from {
+            return reason;
+        }
+        self.state = to;
+        self.since = now;
+        if from.may_power() && !to.may_power() {
+            self.unpowered_since = now;
+            self.sequence = None;
+            self.wishes.released.fill(false);
+        }
+        match (&reason, to) {
+            (Reason::Tripped(cause), State::Dangerous) => {
+                self.last_cause = Some(cause.clone());
+                self.restart_at = match self.restarts.fault(now) {
+                    Verdict::RestartAt(then) => Some(then),
+                    Verdict::Spent => None,
+                };
+            }
+            (Reason::Latched(cause), State::Latched) => {
+                self.last_cause = Some(cause.clone());
+                self.latch.get_or_insert_with(|| Latch {
+                    cause: cause.clone(),
+                    unix_time: None,
+                    kept: false,
+                });
+            }
+            (_, State::PowerUp) => self.sequence = Some(Sequence::begin(self.wishes.voltage, now)),
+            (_, State::Boot) => {
+                self.latch = None;
+                self.restart_at = None;
+                self.restarts.forgive();
+            }
+            _ => {}
+        }
+        self.wishes.clear = false;
+        log_move(from, to, &reason);
+        reason
+    }
+
+    fn outputs(&mut self, drive: Drive, miner_is_late: bool, now: Moment) -> Outputs {
+        let resets: Vec<_> = self
+            .wishes
+            .released
+            .iter()
+            .map(|released| drive.hold_resets || !released)
+            .collect();
+        for (since, held) in self.heated_since.iter_mut().zip(&resets) {
+            *since = if *held { None } else { since.or(Some(now)) };
+        }
+        Outputs {
+            state: self.state,
+            // A changed wish for volts goes to a supply that is on, too.
+            preset: drive.preset.map(|_| self.wishes.voltage),
+            enable: drive.enable,
+            resets,
+            duty: self.duty(now),
+            feed_watchdog: self.proofs.late(self.is_rail_off(now), now).is_none(),
+            miner: self.miner_order(miner_is_late, now),
+        }
+    }
+
+    fn duty(&self, now: Moment) -> DutyPercent {
+        let is_cool = || self.is_rail_off(now) && self.thermal.is_cool(&self.plant());
+        let idle = if self.wishes.mode == FanMode::Immersion {
+            DutyPercent::OFF
+        } else {
+            self.settings.thermal.duty_minimum
+        };
+        match self.state {
+            State::Running | State::Hot => self.heat.duty,
+            State::PowerUp if self.wishes.mode == FanMode::Immersion => self.heat.duty,
+            State::Stopping if self.heat.tier == Tier::Normal && !is_cool() => self.heat.duty,
+            State::Standby | State::Latched if is_cool() => idle,
+            State::Stopping | State::Stopped if is_cool() => DutyPercent::OFF,
+            _ => DutyPercent::FULL,
+        }
+    }
+
+    fn miner_order(&mut self, is_late: bool, now: Moment) -> MinerOrder {
+        if matches!(self.state, State::Stopping | State::Stopped) {
+            return MinerOrder::Stop;
+        }
+        if is_late {
+            self.miner.gone(now);
+            self.forget_wishes();
+            return MinerOrder::Kill;
+        }
+        if self.miner.is_start_due(now) {
+            MinerOrder::Start
+        } else {
+            MinerOrder::Leave
+        }
+    }
+}
+
+fn log_move(from: State, to: State, reason: &Reason) {
+    match to {
+        State::Latched | State::Dangerous | State::FanOnly => {
+            tracing::error!(%from, %to, %reason, "the keeper changed its state");
+        }
+        State::CoolDown | State::Hot => {
+            tracing::warn!(%from, %to, %reason, "the keeper changed its state");
+        }
+        _ => tracing::info!(%from, %to, %reason, "the keeper changed its state"),
+    }
+}
