@@ -258,7 +258,7 @@ fn a_lost_sensor_with_a_neighbour_costs_air_but_not_the_power() {
         Some(SensorFault::Unreadable)
     );
     let (chain, measured) = bench.thermal.chain(0).unwrap();
-    assert!(!measured && chain.0 > 75.0, "{chain}");
+    assert!(!measured && chain.0 > 68.0, "{chain}");
 }
 
 #[test]

@@ -157,6 +157,10 @@ pub struct Guard {
 
 /// What the miner and operators asked for, as far as it was granted.
 #[derive(Clone, Debug, PartialEq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is one independent wish"
+)]
 pub(super) struct Wishes {
     pub(super) power: bool,
     pub(super) held_off: bool,
@@ -441,7 +445,9 @@ impl Guard {
         match self.state {
             State::Boot => self.boot(plant, now),
             State::Standby => self.standby(plant),
-            State::PowerUp if !self.is_power_wanted() => self.unwanted(),
+            State::PowerUp | State::Running | State::Hot if !self.is_power_wanted() => {
+                (Some(Event::PowerUnwanted), self.why_unwanted())
+            }
             State::PowerUp => match outcome {
                 Some(Outcome::Done) => (Some(Event::PowerConfirmed), Reason::Heat(heat)),
                 Some(Outcome::Waiting(step) | Outcome::Failed(step)) => {
@@ -449,7 +455,6 @@ impl Guard {
                 }
                 None => (None, self.reason.clone()),
             },
-            State::Running | State::Hot if !self.is_power_wanted() => self.unwanted(),
             State::Running => (
                 (self.heat.tier >= Tier::Hot).then_some(Event::Hot),
                 Reason::Heat(heat),
@@ -571,10 +576,6 @@ impl Guard {
 
     fn is_power_wanted(&self) -> bool {
         self.wishes.power && !self.wishes.held_off
-    }
-
-    fn unwanted(&self) -> (Option<Event>, Reason) {
-        (Some(Event::PowerUnwanted), self.why_unwanted())
     }
 
     fn why_unwanted(&self) -> Reason {

@@ -79,13 +79,10 @@ impl Liveness {
                 Some(at) => now.since(*at) > deadline(*which),
                 None => now.since(started) > STARTS_WITHIN,
             });
-        match late {
-            Some((_, which)) => Some(which),
-            None => {
-                self.restarts.running(now);
-                None
-            }
+        if late.is_none() {
+            self.restarts.running(now);
         }
+        late.map(|(_, which)| which)
     }
 }
 

@@ -1,15 +1,33 @@
 //! The privileged process: it alone drives supply, fans and reset lines, and nothing from the network reaches it.
+//!
+//! ```text
+//!   workers ── reports ──►┌───────┐── orders ──► workers ──► hardware
+//!   miner ──── requests ─►│ guard │── status ──► miner
+//!   operator ─ requests ─►└───────┘── food ────► watchdog
+//! ```
+//!
+//! [`guard`] decides and touches nothing; [`task`] feeds it and does what it says; each of [`workers`] has hardware of its
+//! own, so that a slow bus delays nobody else.
 
 pub mod cause;
+mod files;
 pub mod guard;
+pub mod host;
+pub mod kept;
+pub mod lights;
 pub mod liveness;
+pub mod operator;
 pub mod proofs;
 pub mod reason;
 pub mod requests;
 mod snapshot;
 pub mod state;
 pub mod status;
+pub mod task;
+pub mod worker;
+pub mod workers;
 
 pub use cause::Cause;
 pub use state::State;
 pub use status::KeeperStatus;
+pub use task::{KeeperError, Machine, Setup, run};

@@ -141,7 +141,6 @@ impl State {
             Stopping,
         };
         match (self, event) {
-            (Stopped, _) => Stopped,
             (Boot | Standby | Dangerous | CoolDown | Stopping, Event::RailStuck)
             | (Boot | CoolDown, Event::GivenUp) => Latched,
             (

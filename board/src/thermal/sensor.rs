@@ -17,6 +17,8 @@ pub const HOTTEST: Celsius = Celsius(150.0);
 pub const FRESH: Duration = Duration::from_secs(3);
 /// What an open diode's part is raised by to stand for the diode, as vendor firmware does it.
 pub const DIODE_ABOVE_PART: f32 = 15.0;
+/// How far a lost sensor may be from where its neighbour says that it is.
+pub const NEIGHBOUR_ERROR: f32 = 10.0;
 
 /// Metal moves no faster than this, in kelvin per second ...
 const FASTEST: f32 = 5.0;
@@ -126,6 +128,8 @@ pub struct Sensor {
 struct Believed {
     value: f32,
     at: Moment,
+    /// What its neighbours read then.
+    neighbours: Option<f32>,
 }
 
 /// A jump that is not confirmed yet.
@@ -175,7 +179,7 @@ impl Sensor {
             Observation::DiodeOpen { local: Some(local) } => match implausible(local.0) {
                 None => {
                     let value = local.0 + DIODE_ABOVE_PART;
-                    self.believe(value, at, Some(SensorFault::DiodeOpen));
+                    self.believe(value, at, around, Some(SensorFault::DiodeOpen));
                 }
                 fault => self.fault = fault,
             },
@@ -215,7 +219,7 @@ impl Sensor {
         View {
             reading: Some(Celsius(believed.value)),
             age: Some(age),
-            acted_on: Some(Celsius(self.modelled(believed.value, age, around))),
+            acted_on: Some(Celsius(Self::modelled(believed, self.rise, age, around))),
             fault: if late {
                 Some(SensorFault::Late)
             } else {
@@ -237,15 +241,20 @@ impl Sensor {
     }
 
     /// The last value, heated by its age; a neighbour that is seen bounds how far that can be from the truth.
-    fn modelled(&self, value: f32, age: Duration, around: &Surroundings) -> f32 {
+    fn modelled(believed: Believed, rise: f32, age: Duration, around: &Surroundings) -> f32 {
+        let value = believed.value;
         if !around.powered {
             return value;
         }
         let unseen = age.saturating_sub(FRESH).as_secs_f32();
-        let heated = value + unseen * self.rise;
-        around.neighbours.map_or(heated, |neighbour| {
-            heated.min(value.max(neighbour.0 + DIODE_ABOVE_PART))
-        })
+        let heated = value + unseen * rise;
+        let Some((neighbour, then)) = around.neighbours.zip(believed.neighbours) else {
+            return heated;
+        };
+        let moved = neighbour.0 - then;
+        // The place that a neighbour sits at may feel only half of what this one does.
+        let followed = value + if moved > 0.0 { 2.0 * moved } else { moved };
+        heated.min(followed.max(neighbour.0) + NEIGHBOUR_ERROR)
     }
 
     /// Takes a value that silicon can have.
@@ -255,11 +264,11 @@ impl Sensor {
             return;
         }
         let Some(believed) = self.believed else {
-            return self.believe(value, at, None);
+            return self.believe(value, at, around, None);
         };
         let allowed = JUMP + FASTEST * at.since(believed.at).as_secs_f32().min(FRESH.as_secs_f32());
         if (value - believed.value).abs() <= allowed {
-            return self.believe(value, at, None);
+            return self.believe(value, at, around, None);
         }
         self.fault = Some(SensorFault::Jump);
         self.suspect(value, at);
@@ -267,7 +276,10 @@ impl Sensor {
         let count = self.suspect.map_or(0, |suspect| suspect.count);
         let agrees = around
             .neighbours
-            .is_some_and(|neighbour| (neighbour.0 - value).abs() <= DIODE_ABOVE_PART);
+            .zip(believed.neighbours)
+            .is_some_and(|(neighbour, then)| {
+                (believed.value + neighbour.0 - then - value).abs() <= NEIGHBOUR_ERROR
+            });
         // A fall while the chips are powered is what a broken sensor looks like; only a neighbour can vouch for it.
         let confirmed = if rise {
             count >= CONFIRM_RISE
@@ -275,12 +287,23 @@ impl Sensor {
             count >= CONFIRM_FALL && (!around.powered || agrees)
         };
         if confirmed {
-            self.believe(value, at, None);
+            self.believe(value, at, around, None);
         }
     }
 
-    fn believe(&mut self, value: f32, at: Moment, fault: Option<SensorFault>) {
-        self.believed = Some(Believed { value, at });
+    fn believe(
+        &mut self,
+        value: f32,
+        at: Moment,
+        around: &Surroundings,
+        fault: Option<SensorFault>,
+    ) {
+        let neighbours = around.neighbours.map(|neighbour| neighbour.0);
+        self.believed = Some(Believed {
+            value,
+            at,
+            neighbours,
+        });
         self.fault = fault;
         self.suspect = None;
     }
@@ -468,15 +491,29 @@ mod tests {
         assert_eq!(acted_on(&sensor, 3.5), 60.5);
     }
 
+    fn beside(neighbour: f32) -> Surroundings {
+        Surroundings {
+            neighbours: Some(Celsius(neighbour)),
+            ..POWERED
+        }
+    }
+
     #[test]
     fn a_seen_neighbour_bounds_the_model_of_a_lost_sensor() {
-        let sensor = seen(&[60.0]);
-        let around = Surroundings {
-            neighbours: Some(Celsius(58.0)),
-            ..POWERED
+        let mut sensor = Sensor::new(1.0);
+        sensor.observe(Observation::Value(Celsius(60.0)), at(0.0), &beside(42.0));
+        let acted_on = |neighbour| {
+            sensor
+                .view(at(1_000.0), &beside(neighbour))
+                .acted_on
+                .unwrap()
+                .0
         };
-        let view = sensor.view(at(1_000.0), &around);
-        assert_eq!(view.acted_on, Some(Celsius(73.0)));
+        assert_eq!(acted_on(42.0), 70.0);
+        assert_eq!(acted_on(47.0), 80.0, "a neighbour may feel half of it");
+        assert_eq!(acted_on(37.0), 65.0, "cooler is believed as it is");
+        assert_eq!(acted_on(20.0), 48.0);
+        let view = sensor.view(at(1_000.0), &beside(42.0));
         assert_eq!(view.fault, Some(SensorFault::Late));
     }
 
@@ -509,23 +546,23 @@ mod tests {
 
     #[test]
     fn a_fall_is_believed_when_a_neighbour_agrees_or_the_rail_is_off() {
-        for around in [
-            Surroundings {
-                neighbours: Some(Celsius(30.0)),
-                ..POWERED
-            },
-            Surroundings::default(),
+        for (before, after, believed) in [
+            (beside(70.0), beside(20.0), true),
+            (beside(70.0), beside(68.0), false),
+            (POWERED, Surroundings::default(), true),
         ] {
-            let mut sensor = seen(&[80.0]);
+            let mut sensor = Sensor::new(1.0);
+            sensor.observe(Observation::Value(Celsius(80.0)), at(0.0), &before);
             for second in 1..=CONFIRM_FALL {
-                sensor.observe(
-                    Observation::Value(Celsius(25.0)),
-                    at(second as f32),
-                    &around,
-                );
+                sensor.observe(Observation::Value(Celsius(25.0)), at(second as f32), &after);
             }
-            let view = sensor.view(at(CONFIRM_FALL as f32), &around);
-            assert_eq!((view.fault, view.reading), (None, Some(Celsius(25.0))));
+            let view = sensor.view(at(CONFIRM_FALL as f32), &after);
+            let expected = if believed {
+                (None, 25.0)
+            } else {
+                (Some(SensorFault::Jump), 80.0)
+            };
+            assert_eq!((view.fault, view.reading.unwrap().0), expected);
         }
     }
 
@@ -651,7 +688,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_acted_on_is_never_below_the_last_believed_reading_and_always_a_number(
+        fn what_is_acted_on_is_a_number_and_never_below_what_was_last_believed_or_is_near_by(
             readings in prop::collection::vec((any::<f32>(), 0.1f32..5.0), 1..60),
             neighbours in prop::option::of(-40f32..150.0),
         ) {
@@ -664,7 +701,8 @@ mod tests {
                 sensor.judge(at(now), &around);
                 let view = sensor.view(at(now), &around);
                 if let (Some(reading), Some(acted)) = (view.reading, view.acted_on) {
-                    prop_assert!(acted.0.is_finite() && acted.0 >= reading.0);
+                    let near_by = neighbours.unwrap_or(f32::MAX);
+                    prop_assert!(acted.0.is_finite() && acted.0 >= reading.0.min(near_by));
                     prop_assert!((COLDEST.0..=HOTTEST.0).contains(&reading.0));
                 }
             }

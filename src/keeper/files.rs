@@ -1,0 +1,119 @@
+//! The kept file at work: written on a thread that may wait for a flash, so that no decision does.
+
+use super::kept::{HARMLESS_AFTER, Kept};
+use super::status::Latch;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+/// Pause before a failed write is tried again: a flash that is full or broken is not helped by more.
+const RETRY: Duration = Duration::from_secs(60);
+/// A clock before this (2024) was never set.
+const CLOCK_SET: u64 = 1_704_067_200;
+
+/// The kept file, or what is left without it.
+pub(super) struct Files {
+    latch: Option<Latch>,
+    kept: Option<Kept>,
+    writing: Option<oneshot::Receiver<(Kept, io::Result<()>)>>,
+    retry_at: Option<Instant>,
+    proven: bool,
+}
+
+impl Files {
+    /// Reads the file and notes that a keeper runs.
+    pub(super) async fn begin(path: PathBuf) -> Self {
+        let begun = spawn_blocking(move || Kept::begin(&path)).await;
+        let (kept, written) = match begun {
+            Ok((kept, written)) => (Some(kept), written),
+            Err(error) => (None, Err(io::Error::other(error))),
+        };
+        let mut files = Self {
+            latch: kept.as_ref().and_then(Kept::latch),
+            kept,
+            writing: None,
+            retry_at: None,
+            proven: false,
+        };
+        files.note(written);
+        files
+    }
+
+    /// The latched cause on disk.
+    pub(super) fn latch(&self) -> Option<Latch> {
+        self.latch.clone()
+    }
+
+    /// Keeps what the guard has latched, or forgets it; to be called at every decision.
+    pub(super) fn follow(&mut self, latch: Option<&Latch>, lived: Duration) {
+        self.take_back();
+        let proven = lived >= HARMLESS_AFTER;
+        let same = self.latch.as_ref().map(|latch| &latch.cause) == latch.map(|latch| &latch.cause);
+        let rests = self.retry_at.is_some_and(|at| Instant::now() < at);
+        if rests || same && proven == self.proven {
+            return;
+        }
+        let Some(mut kept) = self.kept.take() else {
+            return;
+        };
+        let latch = latch.cloned().map(|latch| Latch {
+            unix_time: latch.unix_time.or_else(wall_clock),
+            ..latch
+        });
+        self.proven = proven;
+        let (done, writing) = oneshot::channel();
+        self.writing = Some(writing);
+        spawn_blocking(move || {
+            let mut written = kept.keep(latch.as_ref());
+            if proven {
+                written = written.and_then(|()| kept.harmless());
+            }
+            // Nobody waits for it once the keeper has ended.
+            let _ = done.send((kept, written));
+        });
+    }
+
+    /// Notes a clean end, after what is being written.
+    pub(super) async fn end(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            self.kept = writing.await.ok().map(|(kept, _)| kept);
+        }
+        if let Some(mut kept) = self.kept.take() {
+            let ended = spawn_blocking(move || kept.end()).await;
+            self.note(ended.unwrap_or_else(|error| Err(io::Error::other(error))));
+        }
+    }
+
+    /// Takes the file back from the thread that wrote it, if that is done.
+    fn take_back(&mut self) {
+        let Some(Ok((kept, written))) = self.writing.as_mut().map(oneshot::Receiver::try_recv)
+        else {
+            return;
+        };
+        self.writing = None;
+        self.latch = kept.latch();
+        self.kept = Some(kept);
+        self.note(written);
+    }
+
+    fn note(&mut self, written: io::Result<()>) {
+        self.retry_at = None;
+        if let Err(error) = written {
+            tracing::error!(%error, "what outlives a reboot cannot be written; trying again in {RETRY:?}");
+            self.retry_at = Some(Instant::now() + RETRY);
+            self.proven = false;
+        }
+    }
+}
+
+/// Seconds since 1970, if the clock was ever set.
+fn wall_clock() -> Option<u64> {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .map(|since| since.as_secs())
+        .filter(|seconds| *seconds >= CLOCK_SET)
+}

@@ -1,0 +1,283 @@
+//! What outlives a reboot: the latched cause, and how often the machine went down without a wanted stop.
+//!
+//! One small file, replaced whole: written beside, synced, renamed, directory synced. It is written when the keeper
+//! starts and ends, when it latches and is cleared, and once more when an unclean start has proven harmless: never on a
+//! timer.
+
+use super::cause::Cause;
+use super::status::Latch;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Unclean ends in a row after which the machine stays off. Each needs the one before to have come within
+/// [`HARMLESS_AFTER`] of its start.
+pub const UNCLEAN_ENDS_MAX: u32 = 8;
+/// A keeper that lives this long has not ended its predecessor.
+pub const HARMLESS_AFTER: Duration = Duration::from_secs(900);
+
+/// Format of the file.
+const FORMAT: u32 = 1;
+/// No such file is longer.
+const LONGEST: u64 = 16 * 1024;
+
+/// The file's content.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    format: u32,
+    /// Whether a keeper runs, or ended without saying so.
+    running: bool,
+    unclean_ends: u32,
+    latch: Option<Latch>,
+}
+
+/// The file.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    path: PathBuf,
+    content: Content,
+}
+
+impl Kept {
+    /// Reads the file and notes that a keeper runs. A file that cannot be understood latches: nobody knows why it was
+    /// written. The error of writing is given beside, for the log: a full flash is no reason not to keep watch.
+    pub fn begin(path: &Path) -> (Self, io::Result<()>) {
+        let mut content = match read(path) {
+            Ok(content) => content,
+            Err(what) => Content {
+                latch: Some(latch(Cause::KeptCauseUnreadable { what })),
+                ..Content::default()
+            },
+        };
+        if content.running {
+            content.unclean_ends = content.unclean_ends.saturating_add(1);
+        }
+        if content.unclean_ends >= UNCLEAN_ENDS_MAX && content.latch.is_none() {
+            content.latch = Some(latch(Cause::UncleanBoots {
+                count: content.unclean_ends,
+            }));
+        }
+        content.format = FORMAT;
+        content.running = true;
+        let kept = Self {
+            path: path.to_owned(),
+            content,
+        };
+        let written = kept.write();
+        (kept, written)
+    }
+
+    /// The latched cause that was kept.
+    #[must_use]
+    pub fn latch(&self) -> Option<Latch> {
+        self.content.latch.clone().map(|latch| Latch {
+            kept: true,
+            ..latch
+        })
+    }
+
+    /// Keeps a latched cause, or forgets it. Writes only what is new.
+    ///
+    /// # Errors
+    /// When it could not be written; it is tried again with the next call.
+    pub fn keep(&mut self, latch: Option<&Latch>) -> io::Result<()> {
+        if same(self.content.latch.as_ref(), latch) {
+            return Ok(());
+        }
+        let before = self.content.clone();
+        self.content.latch = latch.cloned();
+        if latch.is_none() {
+            self.content.unclean_ends = 0;
+        }
+        self.write_or_restore(before)
+    }
+
+    /// The keeper has lived long enough to count as a good start.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn harmless(&mut self) -> io::Result<()> {
+        if self.content.unclean_ends == 0 {
+            return Ok(());
+        }
+        let before = self.content.clone();
+        self.content.unclean_ends = 0;
+        self.write_or_restore(before)
+    }
+
+    /// The keeper ends on purpose.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub fn end(&mut self) -> io::Result<()> {
+        let before = self.content.clone();
+        self.content.running = false;
+        self.content.unclean_ends = 0;
+        self.write_or_restore(before)
+    }
+
+    fn write_or_restore(&mut self, before: Content) -> io::Result<()> {
+        self.write().inspect_err(|_| self.content = before)
+    }
+
+    fn write(&self) -> io::Result<()> {
+        let directory = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+        fs::create_dir_all(directory)?;
+        let beside = self.path.with_extension("new");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(&beside)?;
+        file.write_all(&serde_json::to_vec(&self.content)?)?;
+        file.sync_all()?;
+        fs::rename(&beside, &self.path)?;
+        File::open(directory)?.sync_all()
+    }
+}
+
+fn latch(cause: Cause) -> Latch {
+    Latch {
+        cause,
+        unix_time: None,
+        kept: true,
+    }
+}
+
+/// The same cause; where it was read from does not matter.
+fn same(one: Option<&Latch>, two: Option<&Latch>) -> bool {
+    one.map(|latch| &latch.cause) == two.map(|latch| &latch.cause)
+}
+
+fn read(path: &Path) -> Result<Content, String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Content::default()),
+        Err(error) => return Err(named(&error)),
+        Ok(metadata) if metadata.len() > LONGEST => return Err(named(&"is too long")),
+        Ok(_) => {}
+    }
+    let bytes = fs::read(path).map_err(|error| named(&error))?;
+    let content: Content = serde_json::from_slice(&bytes).map_err(|error| named(&error))?;
+    if content.format == FORMAT {
+        Ok(content)
+    } else {
+        Err(named(&format!(
+            "is of format {}, this program knows {FORMAT}",
+            content.format
+        )))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn no_temperature() -> Latch {
+        Latch {
+            cause: Cause::NoTemperature { chain: 1 },
+            unix_time: Some(1_700_000_000),
+            kept: false,
+        }
+    }
+
+    #[test]
+    fn a_latched_cause_outlives_the_keeper_until_it_is_cleared() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state/keeper.json");
+        let (mut kept, written) = Kept::begin(&path);
+        written.unwrap();
+        assert_eq!(kept.latch(), None);
+        kept.keep(Some(&no_temperature())).unwrap();
+
+        let (mut kept, written) = Kept::begin(&path);
+        written.unwrap();
+        let read = kept.latch().unwrap();
+        assert_eq!((read.cause, read.kept), (no_temperature().cause, true));
+        kept.keep(None).unwrap();
+        assert_eq!(Kept::begin(&path).0.latch(), None);
+    }
+
+    #[test]
+    fn unclean_ends_in_a_row_latch_and_clean_or_late_ones_do_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keeper.json");
+        let starts = |count, end: &dyn Fn(&mut Kept)| {
+            for _ in 0..count {
+                let (mut kept, written) = Kept::begin(&path);
+                written.unwrap();
+                end(&mut kept);
+            }
+        };
+        starts(20, &|kept| kept.end().unwrap());
+        starts(20, &|kept| kept.harmless().unwrap());
+        assert_eq!(Kept::begin(&path).0.latch(), None);
+        starts(UNCLEAN_ENDS_MAX, &|_| {});
+        let latch = Kept::begin(&path).0.latch().unwrap();
+        assert!(
+            matches!(latch.cause, Cause::UncleanBoots { .. }),
+            "{latch:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_understood_latches() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keeper.json");
+        for text in [
+            "",
+            "{",
+            "null",
+            r#"{"format":9,"running":false,"unclean_ends":0,"latch":null}"#,
+        ] {
+            fs::write(&path, text).unwrap();
+            let latch = Kept::begin(&path).0.latch().unwrap();
+            assert!(
+                matches!(latch.cause, Cause::KeptCauseUnreadable { .. }),
+                "{text}"
+            );
+        }
+        fs::write(&path, vec![b' '; LONGEST as usize + 1]).unwrap();
+        assert!(Kept::begin(&path).0.latch().is_some());
+    }
+
+    #[test]
+    fn nothing_is_written_when_nothing_is_new() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keeper.json");
+        let (mut kept, _) = Kept::begin(&path);
+        kept.keep(Some(&no_temperature())).unwrap();
+        fs::remove_file(&path).unwrap();
+        kept.keep(Some(&no_temperature())).unwrap();
+        assert!(!path.exists());
+        kept.keep(None).unwrap();
+        fs::remove_file(&path).unwrap();
+        kept.harmless().unwrap();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_an_error_and_no_end() {
+        let (mut kept, written) = Kept::begin(Path::new("/proc/no/such/keeper.json"));
+        assert!(written.is_err());
+        assert!(kept.keep(Some(&no_temperature())).is_err());
+        assert!(
+            kept.keep(Some(&no_temperature())).is_err(),
+            "it is tried again"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_content_makes_reading_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("keeper.json");
+            fs::write(&path, bytes).unwrap();
+            prop_assert!(Kept::begin(&path).0.latch().is_some());
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The temperature sensors of one bus.
+
+use super::Thermometer;
+use crate::keeper::proofs::LoopRule;
+use crate::keeper::worker::{Found, Orders, Reports, Round, Worker};
+use std::time::Duration;
+
+/// Reads all sensors of one bus, one after the other, once a second.
+pub struct SensorWorker {
+    bus: String,
+    /// Each part with the index of its first temperature.
+    parts: Vec<(usize, Box<dyn Thermometer>)>,
+}
+
+impl SensorWorker {
+    /// The sensors of a bus, each with the index of its first temperature in the thermal settings.
+    #[must_use]
+    pub fn new(bus: &str, parts: Vec<(usize, Box<dyn Thermometer>)>) -> Self {
+        Self {
+            bus: bus.to_owned(),
+            parts,
+        }
+    }
+}
+
+impl Worker for SensorWorker {
+    fn rule(&self) -> LoopRule {
+        LoopRule {
+            name: format!("sensors {}", self.bus),
+            deadline: Duration::from_secs(6),
+            always: false,
+        }
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn minds(&self, _old: &Orders, _new: &Orders) -> bool {
+        false
+    }
+
+    fn round<'a>(&'a mut self, _orders: &'a Orders, reports: &'a Reports) -> Round<'a> {
+        Box::pin(async move {
+            for (first, part) in &mut self.parts {
+                for (index, observation) in (*first..).zip(part.read()) {
+                    reports.found(Found::Sensor(index, observation));
+                }
+            }
+        })
+    }
+}
