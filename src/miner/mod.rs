@@ -9,6 +9,7 @@
 
 pub mod chain;
 pub mod chains;
+pub mod confine;
 pub mod liveness;
 pub mod power;
 pub mod reset;
