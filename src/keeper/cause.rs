@@ -44,6 +44,11 @@ pub enum Cause {
         /// Volts measured, when they were.
         measured: Option<Millivolts>,
     },
+    /// The voltage controller of a hash board does not do as told.
+    BoardPower {
+        /// Chain, from 0.
+        chain: u8,
+    },
     /// The power sequence did not come through its step in time.
     PowerSequence {
         /// Step that was not confirmed.
@@ -173,6 +178,10 @@ impl fmt::Display for Cause {
             Self::PowerSequence { step } => {
                 write!(formatter, "power-up was not confirmed at: {step}")
             }
+            Self::BoardPower { chain } => write!(
+                formatter,
+                "the voltage controller of chain {chain} does not do as told"
+            ),
             Self::MinerDied { how } => write!(formatter, "the miner process ended: {how}"),
             Self::MinerSilent { which } => {
                 write!(formatter, "the miner's {which} loop did not report in time")

@@ -23,6 +23,8 @@ use std::time::Duration;
 pub const BOOT_PATIENCE: Duration = Duration::from_secs(180);
 /// How long a machine may take to become ready again after a fault before it is latched.
 pub const COOL_DOWN_PATIENCE: Duration = Duration::from_secs(1_800);
+/// How long a voltage controller may not do as told.
+pub const CONTROLLER_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a wanted stop waits for the machine to cool.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(600);
 
@@ -64,6 +66,8 @@ pub struct Inputs {
     pub present: Vec<Option<bool>>,
     /// What the drivers confirm to be doing.
     pub applied: Applied,
+    /// Whether the voltage controller of a chain's board did as told, and when.
+    pub controllers: Vec<(usize, bool, Moment)>,
     /// Which loops came round, by index, and when.
     pub beats: Vec<(usize, Moment)>,
     /// What the miner did.
@@ -149,6 +153,8 @@ pub struct Guard {
     pub(super) present: Vec<Option<bool>>,
     pub(super) snapshots: u64,
     proofs: Proofs,
+    /// For each chain, since when its voltage controller does not do as told.
+    disobeying: Vec<Option<Moment>>,
     sequence: Option<Sequence>,
     heated_since: Vec<Option<Moment>>,
     rail_off_since: Option<Moment>,
@@ -211,6 +217,7 @@ impl Guard {
             present: vec![None; chains],
             snapshots: 0,
             proofs: Proofs::new(settings.loops.clone(), now),
+            disobeying: vec![None; chains],
             sequence: None,
             heated_since: vec![None; chains],
             rail_off_since: None,
@@ -281,6 +288,11 @@ impl Guard {
         }
         for (reading, at) in inputs.supply {
             self.supply.observe(reading, at);
+        }
+        for (chain, obeys, at) in inputs.controllers {
+            if let Some(since) = self.disobeying.get_mut(chain) {
+                *since = if obeys { None } else { since.or(Some(at)) };
+            }
         }
         for (index, at) in inputs.beats {
             self.proofs.beat(index, at);
@@ -402,12 +414,26 @@ impl Guard {
                 step: step.to_string(),
             });
         }
+        if let Some(chain) = self.disobeying_controller(now) {
+            return Some(Cause::BoardPower { chain });
+        }
         if let Some(which) = self.proofs.late(false, now) {
             return Some(Cause::KeeperLate {
                 which: which.to_owned(),
             });
         }
         killed.or_else(|| late_miner.map(|which| Cause::MinerSilent { which }))
+    }
+
+    /// The first chain whose controller has not done as told for too long. An absent board has none to obey.
+    fn disobeying_controller(&self, now: Moment) -> Option<u8> {
+        (0..)
+            .zip(self.disobeying.iter().zip(&self.present))
+            .find(|(_, (since, present))| {
+                **present != Some(false)
+                    && since.is_some_and(|since| now.since(since) >= CONTROLLER_PATIENCE)
+            })
+            .map(|(chain, _)| chain)
     }
 
     fn supply_cause(&self, fault: SupplyFault, now: Moment) -> Cause {

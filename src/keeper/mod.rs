@@ -12,6 +12,7 @@
 pub mod cause;
 mod files;
 pub mod guard;
+pub mod hardware;
 pub mod host;
 pub mod kept;
 pub mod lights;

@@ -125,6 +125,8 @@ pub enum Found {
     Reset(usize, Option<bool>),
     /// Whether a chain's board is plugged in.
     Present(usize, bool),
+    /// Whether the voltage controller of a chain's board does as told.
+    Controller(usize, bool),
     /// A worker came round, by its index.
     Beat(usize),
 }

@@ -1,0 +1,240 @@
+//! Sensors and fans of a board file, as the workers see them.
+
+use super::{HardwareError, bus};
+use crate::keeper::workers::{Blower, Thermometer};
+use cgminer_board::file::{BoardFile, FanControl, FanSpec, SensorPart, SensorSpec};
+use cgminer_board::parts::emc1413::Emc1413;
+use cgminer_board::parts::emc2305::Emc2305;
+use cgminer_board::parts::fan::PwmFan;
+use cgminer_board::parts::lm75::Lm75;
+use cgminer_board::parts::max31785::Max31785;
+use cgminer_board::parts::tmp421::Tmp421;
+use cgminer_board::parts::tmp451::Tmp451;
+use cgminer_board::parts::{Fan, PartError, Problem, TemperatureSensor};
+use cgminer_board::thermal::Observation;
+use cgminer_hal::devices::Devices;
+use cgminer_hal::i2c::Handle;
+use cgminer_hal::units::{DutyPercent, Rpm};
+use std::time::Instant;
+
+/// A sensor of the board file.
+pub(super) fn thermometer(spec: &SensorSpec, bus: Handle) -> Box<dyn Thermometer> {
+    let part: Box<dyn TemperatureSensor> = match spec.part {
+        SensorPart::Lm75 => Box::new(Lm75::new(bus, spec.address)),
+        SensorPart::Tmp451 => Box::new(Tmp451::new(bus, spec.address)),
+        SensorPart::Tmp421 => Box::new(Tmp421::new(bus, spec.address)),
+        SensorPart::Emc1413 => Box::new(Emc1413::new(bus, spec.address)),
+    };
+    Box::new(Sensor {
+        name: spec.name.clone(),
+        part,
+        diodes: spec.remotes.len(),
+        started: false,
+        complained: false,
+    })
+}
+
+/// A part that is set up again whenever it was lost, as it may have lost its power.
+struct Sensor {
+    name: String,
+    part: Box<dyn TemperatureSensor>,
+    diodes: usize,
+    started: bool,
+    complained: bool,
+}
+
+impl Thermometer for Sensor {
+    fn read(&mut self) -> Vec<Observation> {
+        if !self.started {
+            if let Err(error) = self.part.start() {
+                self.complain(&error);
+                return vec![Observation::Unreadable; 1 + self.diodes];
+            }
+            self.started = true;
+        }
+        let readings = self.part.read();
+        match &readings.local {
+            Ok(_) => self.complained = false,
+            Err(error) if error.problem == Problem::NotReady => {}
+            Err(error) => {
+                self.started = false;
+                self.complain(error);
+            }
+        }
+        let local = readings.local.as_ref().ok().copied();
+        let own = local.map_or(Observation::Unreadable, Observation::Value);
+        let remote = |index: usize| match readings.remotes.get(index) {
+            Some(Ok(value)) => Observation::Value(*value),
+            Some(Err(error)) if error.problem == Problem::OpenDiode => {
+                Observation::DiodeOpen { local }
+            }
+            Some(Err(_)) | None => Observation::Unreadable,
+        };
+        std::iter::once(own)
+            .chain((0..self.diodes).map(remote))
+            .collect()
+    }
+}
+
+impl Sensor {
+    fn complain(&mut self, error: &PartError) {
+        if !self.complained {
+            tracing::warn!(sensor = self.name, %error, "a sensor cannot be read");
+        }
+        self.complained = true;
+    }
+}
+
+/// The fans of the board file.
+pub(super) fn fans(
+    board: &BoardFile,
+    devices: &mut dyn Devices,
+) -> Result<Vec<Box<dyn Blower>>, HardwareError> {
+    board
+        .fans
+        .iter()
+        .map(|spec| fan(board, spec, devices))
+        .collect()
+}
+
+fn fan(
+    board: &BoardFile,
+    spec: &FanSpec,
+    devices: &mut dyn Devices,
+) -> Result<Box<dyn Blower>, HardwareError> {
+    let part: Box<dyn Fan> = match &spec.control {
+        FanControl::Pwm { pwm } => {
+            let tach = spec.tach.as_ref().ok_or_else(|| HardwareError::Missing {
+                board: board.name.clone(),
+                what: "the tach of a PWM fan",
+            })?;
+            Box::new(PwmFan::new(devices.pwm(pwm)?, devices.tach(tach)?))
+        }
+        FanControl::Max31785 {
+            bus: name,
+            address,
+            channel,
+        } => Box::new(Max31785::new(
+            bus(board, name, devices)?,
+            *address,
+            *channel,
+        )),
+        FanControl::Emc2305 {
+            bus: name,
+            address,
+            channel,
+            pulses_per_turn,
+        } => Box::new(Emc2305::new(
+            bus(board, name, devices)?,
+            *address,
+            *channel,
+            *pulses_per_turn,
+        )),
+    };
+    Ok(Box::new(BoardFan {
+        part,
+        started: false,
+    }))
+}
+
+/// A fan that is set up again whenever its controller was lost.
+struct BoardFan {
+    part: Box<dyn Fan>,
+    started: bool,
+}
+
+impl Blower for BoardFan {
+    fn set_duty(&mut self, duty: DutyPercent) -> Result<DutyPercent, String> {
+        let mut set = || {
+            if !self.started {
+                self.part.start()?;
+            }
+            self.part.set_duty(duty)?;
+            self.part.duty()
+        };
+        let took = set();
+        self.started = took.is_ok();
+        took.map_err(|error| error.to_string())
+    }
+
+    fn speed(&mut self, now: Instant) -> Result<Option<Rpm>, String> {
+        match self.part.rpm(now) {
+            Ok(speed) => Ok(Some(speed)),
+            Err(error) if error.is_not_yet() => Ok(None),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cgminer_board::parts::{Readings, Register};
+    use cgminer_hal::units::Celsius;
+
+    /// Gives what it is told to, one list a call.
+    struct Script {
+        started: usize,
+        readings: Vec<(Result<Celsius, Problem>, Vec<Result<Celsius, Problem>>)>,
+    }
+
+    fn failed(problem: Problem) -> PartError {
+        PartError {
+            part: "script",
+            address: 0x48,
+            register: Register {
+                name: "TEMPERATURE",
+                code: 0,
+            },
+            problem,
+        }
+    }
+
+    impl TemperatureSensor for Script {
+        fn start(&mut self) -> Result<(), PartError> {
+            self.started += 1;
+            Ok(())
+        }
+
+        fn read(&mut self) -> Readings {
+            let (local, remotes) = self.readings.remove(0);
+            Readings {
+                local: local.map_err(failed),
+                remotes: remotes
+                    .into_iter()
+                    .map(|remote| remote.map_err(failed))
+                    .collect(),
+            }
+        }
+    }
+
+    #[test]
+    fn each_temperature_keeps_its_place_whatever_fails() {
+        let warm = || Ok(Celsius(40.0));
+        let mut sensor = Sensor {
+            name: "script".into(),
+            part: Box::new(Script {
+                started: 0,
+                readings: vec![
+                    (warm(), vec![warm(), Err(Problem::OpenDiode)]),
+                    (Err(Problem::Refused), vec![]),
+                    (warm(), vec![Err(Problem::Refused)]),
+                ],
+            }),
+            diodes: 2,
+            started: false,
+            complained: false,
+        };
+        let value = Observation::Value(Celsius(40.0));
+        let open = Observation::DiodeOpen {
+            local: Some(Celsius(40.0)),
+        };
+        assert_eq!(sensor.read(), [value, value, open]);
+        assert_eq!(sensor.read(), [Observation::Unreadable; 3]);
+        assert!(!sensor.started, "it is set up again");
+        assert_eq!(
+            sensor.read(),
+            [value, Observation::Unreadable, Observation::Unreadable]
+        );
+    }
+}
