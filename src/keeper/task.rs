@@ -8,7 +8,7 @@ use super::operator::{self, Asked};
 use super::requests::Asker;
 use super::state::State;
 use super::status::{KeeperStatus, WatchdogStatus};
-use super::worker::{self, Epoch, Found, Orders, Placement, Report, Reports, Worker};
+use super::worker::{self, Epoch, Found, Orders, Placement, Report, Reports, Running, Worker};
 use crate::link::{Down, KeeperEnd, LinkError, Refusal, Request, RequestId, Up};
 use cgminer_hal::watchdog::Watchdog;
 use std::future::Future;
@@ -54,6 +54,8 @@ pub struct Setup {
     pub socket: Option<PathBuf>,
     /// Where the workers run.
     pub placement: Placement,
+    /// Where the snapshot is published, besides to the miner.
+    pub status: watch::Sender<Option<Arc<KeeperStatus>>>,
 }
 
 /// Why a keeper cannot begin. The machine is without power then.
@@ -117,6 +119,7 @@ struct Keeper {
     epoch: Epoch,
     inputs: Inputs,
     orders: watch::Sender<Orders>,
+    workers: Vec<Running>,
     reports: mpsc::Receiver<Report>,
     host: Box<dyn MinerHost>,
     link: Option<KeeperEnd>,
@@ -159,9 +162,10 @@ impl Keeper {
         let (reporter, reports) = Reports::channel();
         let mut settings = machine.settings;
         settings.loops = machine.workers.iter().map(|worker| worker.rule()).collect();
+        let mut workers = Vec::new();
         for (index, worker) in machine.workers.into_iter().enumerate() {
             let name = worker.rule().name;
-            worker::start(
+            let running = worker::start(
                 index,
                 worker,
                 setup.placement,
@@ -169,10 +173,11 @@ impl Keeper {
                 reporter.clone(),
             )
             .map_err(|source| KeeperError::Worker { name, source })?;
+            workers.push(running);
         }
         let chains = usize::from(settings.thermal.chains);
         let files = Files::begin(setup.kept.clone()).await;
-        let status = watch::Sender::new(None);
+        let status = setup.status.clone();
         let asked = match &setup.socket {
             Some(path) => operator::listen(path, status.subscribe()).map_err(|source| {
                 KeeperError::Socket {
@@ -194,6 +199,7 @@ impl Keeper {
                 ..Inputs::default()
             },
             orders,
+            workers,
             reports,
             host,
             link: None,
@@ -475,7 +481,11 @@ impl Keeper {
     async fn end(mut self) {
         self.host.kill();
         drop(self.orders);
-        let last = async { while self.reports.recv().await.is_some() {} };
+        let last = async {
+            for worker in self.workers {
+                worker.ended().await;
+            }
+        };
         if timeout(WORKERS_END_WITHIN, last).await.is_err() {
             tracing::error!("a worker did not end; the watchdog is left running");
             return;

@@ -18,7 +18,8 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 /// Orders that are older than this come from a guard that does not live any more.
@@ -161,6 +162,29 @@ pub enum Placement {
     Task,
 }
 
+/// A worker that runs. As a task it ends at once when this is dropped, as all of a process does that is killed.
+#[derive(Debug)]
+pub struct Running {
+    done: oneshot::Receiver<()>,
+    task: Option<AbortHandle>,
+}
+
+impl Running {
+    /// Waits for its end.
+    pub async fn ended(mut self) {
+        // An error says the same: it is gone.
+        let _ = (&mut self.done).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
 /// Starts a worker; it ends when the guard's side of the orders is dropped, after one last round.
 ///
 /// # Errors
@@ -171,21 +195,26 @@ pub fn start(
     placement: Placement,
     orders: watch::Receiver<Orders>,
     reports: Reports,
-) -> io::Result<()> {
-    match placement {
-        Placement::Task => {
-            tokio::spawn(live(index, worker, orders, reports));
-        }
+) -> io::Result<Running> {
+    let (end, done) = oneshot::channel();
+    let name = worker.rule().name;
+    let life = async move {
+        live(index, worker, orders, reports).await;
+        let _ = end.send(());
+    };
+    let task = match placement {
+        Placement::Task => Some(tokio::spawn(life).abort_handle()),
         Placement::Thread => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .build()?;
             std::thread::Builder::new()
-                .name(worker.rule().name)
-                .spawn(move || runtime.block_on(live(index, worker, orders, reports)))?;
+                .name(name)
+                .spawn(move || runtime.block_on(life))?;
+            None
         }
-    }
-    Ok(())
+    };
+    Ok(Running { done, task })
 }
 
 async fn live(

@@ -9,7 +9,7 @@ pub use settings::Choices;
 
 use super::task::Machine;
 use super::worker::Worker;
-use super::workers::{FanWorker, Line, LinesWorker, SensorWorker, SupplyWorker, Thermometer};
+use super::workers::{FanWorker, Line, LinesWorker, Placed, SensorWorker, SupplyWorker};
 use cgminer_board::file::BoardFile;
 use cgminer_hal::devices::Devices;
 use cgminer_hal::gpio::{GpioError, SignalSpec};
@@ -146,7 +146,7 @@ fn sensors(
     board: &BoardFile,
     devices: &mut dyn Devices,
 ) -> Result<Vec<Box<dyn Worker>>, HardwareError> {
-    let mut buses: BTreeMap<&str, Vec<(usize, Box<dyn Thermometer>)>> = BTreeMap::new();
+    let mut buses: BTreeMap<&str, Vec<Placed>> = BTreeMap::new();
     let mut first = 0;
     for spec in &board.sensors {
         let part = parts::thermometer(spec, bus(board, &spec.bus, devices)?);

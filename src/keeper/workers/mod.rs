@@ -25,6 +25,9 @@ pub trait Thermometer: Send {
     fn read(&mut self) -> Vec<Observation>;
 }
 
+/// A part that measures temperatures, with the index of its first one in the thermal settings.
+pub type Placed = (usize, Box<dyn Thermometer>);
+
 /// A fan and its tach.
 pub trait Blower: Send {
     /// Sets the duty and gives what the driver reads back.

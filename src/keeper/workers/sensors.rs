@@ -1,6 +1,6 @@
 //! The temperature sensors of one bus.
 
-use super::Thermometer;
+use super::Placed;
 use crate::keeper::proofs::LoopRule;
 use crate::keeper::worker::{Found, Orders, Reports, Round, Worker};
 use std::time::Duration;
@@ -8,14 +8,13 @@ use std::time::Duration;
 /// Reads all sensors of one bus, one after the other, once a second.
 pub struct SensorWorker {
     bus: String,
-    /// Each part with the index of its first temperature.
-    parts: Vec<(usize, Box<dyn Thermometer>)>,
+    parts: Vec<Placed>,
 }
 
 impl SensorWorker {
-    /// The sensors of a bus, each with the index of its first temperature in the thermal settings.
+    /// The sensors of a bus.
     #[must_use]
-    pub fn new(bus: &str, parts: Vec<(usize, Box<dyn Thermometer>)>) -> Self {
+    pub fn new(bus: &str, parts: Vec<Placed>) -> Self {
         Self {
             bus: bus.to_owned(),
             parts,
