@@ -1,16 +1,13 @@
 //! BM1368, as on the S21. Values: ESP-Miner `bm1368.c`; the order is that of the captured chains of its neighbours, since
 //! no capture of an S21's bring-up is public.
 
-use crate::chain::baud::UartBaud;
+use super::BM1366;
 use crate::chain::bringup::{Line, Script};
-use crate::chain::frame::ReplyFormat;
 use crate::chain::hcn::Sweep;
-use crate::chain::model::{Addressing, ChipModel, JobFormat, JobNumber, PlaceRule};
-use crate::chain::pll::PllRange;
+use crate::chain::model::{ChipModel, JobNumber, PlaceRule};
 use crate::chain::registers::{
     AnalogMux, CoreMailbox, IoDrive, Misc, RING_OSCILLATOR_PADS_OFF, Register, SoftReset,
 };
-use cgminer_hal::units::Megahertz;
 
 /// BM1368.
 pub static BM1368: ChipModel = ChipModel {
@@ -22,30 +19,11 @@ pub static BM1368: ChipModel = ChipModel {
         subcores: 16,
         guard: 200,
     },
-    has_hash_counting_number: true,
-    job: JobFormat::FullHeader,
     job_number: JobNumber::FOUR_BITS,
-    reply: ReplyFormat::Eleven,
     // As ESP-Miner reads it; no chain capture confirms it.
     place: PlaceRule::Address,
-    addressing: Addressing {
-        interval: None,
-        all_slots: false,
-        inactive_times: 1,
-    },
-    pll: PllRange {
-        feedback_min: 144,
-        feedback_max: 235,
-        post_less_one: true,
-        has_high_range: true,
-        lowest: Megahertz(56.25),
-        highest: Megahertz(800.0),
-    },
-    baud: UartBaud {
-        register: Register::UART_BAUD,
-        base: 0x1130_0000,
-    },
     script: SCRIPT,
+    ..BM1366
 };
 
 const CLOCK_SELECT: CoreMailbox = CoreMailbox::all(0x0B, 0x00);

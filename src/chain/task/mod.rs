@@ -95,6 +95,7 @@ impl ChainTask {
             settings.model.job_number.count,
             settings.ticket()?,
         );
+        let tally = Tally::new(&ends.status.borrow());
         Ok(Self {
             serial: Serial::new(ends.uart, settings.deadlines.write),
             reset: ends.reset,
@@ -104,7 +105,7 @@ impl ChainTask {
             commands: ends.commands,
             source: WorkSource::new(settings.partition, rolling),
             registry,
-            tally: Tally::new(settings.chips),
+            tally,
             settings,
         })
     }

@@ -8,13 +8,17 @@ use crate::work::Verdict;
 pub(super) struct Tally {
     pub(super) counters: ChainCounters,
     chips: Box<[ChipCounters]>,
+    /// What was counted before this task's own decoder began to count.
+    before: ChainCounters,
 }
 
 impl Tally {
-    pub(super) fn new(chips: u16) -> Self {
+    /// Counts on from what the status says: a chain may have had tasks before this one.
+    pub(super) fn new(status: &ChainStatus) -> Self {
         Self {
-            counters: ChainCounters::default(),
-            chips: vec![ChipCounters::default(); usize::from(chips)].into_boxed_slice(),
+            counters: status.counters,
+            chips: status.chips.clone(),
+            before: status.counters,
         }
     }
 
@@ -60,11 +64,11 @@ impl Tally {
         }
     }
 
-    /// Takes over what the decoder counted; it counts from the start of the program too.
+    /// Takes over what the decoder counted since this task began.
     pub(super) fn take_decoder(&mut self, decoder: &DecoderCounters) {
-        self.counters.crc_errors = decoder.crc_errors;
-        self.counters.unknown_types = decoder.unknown_types;
-        self.counters.lost_bytes = decoder.lost_bytes;
+        self.counters.crc_errors = self.before.crc_errors + decoder.crc_errors;
+        self.counters.unknown_types = self.before.unknown_types + decoder.unknown_types;
+        self.counters.lost_bytes = self.before.lost_bytes + decoder.lost_bytes;
     }
 
     /// Writes all counts into a status, without allocating.

@@ -98,10 +98,20 @@ impl Rig {
     }
 
     fn with(script: Script, settings: ChainSettings) -> Self {
+        let (status_end, _) = watch::channel(ChainStatus::new(&settings));
+        Self::after(script, settings, status_end)
+    }
+
+    /// A rig whose chain has had a status before.
+    fn after(
+        script: Script,
+        settings: ChainSettings,
+        status_end: watch::Sender<ChainStatus>,
+    ) -> Self {
         let (chain, host) = ScriptedChain::new(script);
         let (jobs, jobs_end) = watch::channel(None);
         let (shares_end, shares) = mpsc::channel(4);
-        let (status_end, status) = watch::channel(ChainStatus::new(&settings));
+        let status = status_end.subscribe();
         let (commands, commands_end) = mpsc::channel(4);
         let reset = Arc::new(Mutex::new(Vec::new()));
         let ends = ChainEnds {
@@ -409,4 +419,32 @@ async fn a_stop_holds_reset_and_ends_the_task() {
     rig.task.await.expect("no panic");
     assert_eq!(rig.reset.lock().expect("no panic").last(), Some(&"hold"));
     assert_eq!(rig.status.borrow().frequency, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_task_counts_on_where_the_first_one_ended() {
+    let (status, _) = watch::channel(ChainStatus::new(&settings()));
+    let mut counted = Vec::new();
+    for _ in 0..2 {
+        let noisy = Script {
+            noise: vec![0xFF; 3],
+            ..Script::default()
+        };
+        let mut rig = Rig::after(noisy, settings(), status.clone());
+        rig.give(job(1));
+        rig.shares.recv().await.expect("a share");
+        rig.commands
+            .send(ChainCommand::Stop)
+            .await
+            .expect("the task lives");
+        rig.until(ChainPhase::Stopped).await;
+        let status = rig.status.borrow();
+        let counters = status.counters;
+        counted.push((
+            counters.shares,
+            counters.lost_bytes,
+            status.chips[110].nonces,
+        ));
+    }
+    assert_eq!(counted, [(1, 3, 1), (2, 6, 2)]);
 }
