@@ -161,7 +161,7 @@ impl Desk<'_> {
             Event::Connected { maker } => {
                 self.session = self.ports.numbers.next_session();
                 self.status.session = Some(self.session.0);
-                self.status.peer = Some(self.status.url.clone());
+                self.status.peer = self.status.url.strip_prefix("http://").map(str::to_owned);
                 self.status.phase = PoolPhase::WaitingForJob;
                 self.maker = Some(maker);
             }
@@ -266,15 +266,13 @@ impl Desk<'_> {
         let height = block.template.height;
         let hash = displayed(&block.hash());
         let shares = &mut self.status.shares;
-        if fate == Fate::Withheld {
-            shares.withhold(block.share_difficulty);
-            self.report();
-            return;
+        if fate != Fate::Withheld {
+            shares.submitted += 1;
+            shares.blocks_submitted += 1;
+            self.status.reply_ms = Some(took.as_secs_f64() * 1000.0);
         }
-        shares.submitted += 1;
-        shares.blocks_submitted += 1;
         match fate {
-            Fate::Withheld => {}
+            Fate::Withheld => shares.withhold(block.share_difficulty),
             Fate::Accepted => {
                 tracing::info!(height, hash, "the node accepted the block");
                 shares.accept(block.share_difficulty, true);
@@ -298,7 +296,6 @@ impl Desk<'_> {
                 shares.give_up(block.share_difficulty);
             }
         }
-        self.status.reply_ms = Some(took.as_secs_f64() * 1000.0);
         self.report();
     }
 

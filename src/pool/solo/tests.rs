@@ -32,6 +32,8 @@ struct State {
     template: Value,
     /// Refuses connections.
     is_down: bool,
+    /// Connections that were.
+    refused: u32,
     /// Answered to every call instead of a result.
     failure: Option<(u16, Value)>,
     proposal: Value,
@@ -47,6 +49,7 @@ impl FakeNode {
             state: Mutex::new(State {
                 template: serde_json::from_str(text).unwrap(),
                 is_down: false,
+                refused: 0,
                 failure: None,
                 proposal: Value::Null,
                 verdicts: VecDeque::new(),
@@ -155,6 +158,7 @@ impl Connector for ToFakeNode {
     ) -> Boxed<'a, Result<Connection, ConnectError>> {
         Box::pin(async {
             if self.0.with(|state| state.is_down) {
+                self.0.with(|state| state.refused += 1);
                 return Err(ConnectError::Unreachable {
                     address: ([127, 0, 0, 1], 1).into(),
                     tried: 1,
@@ -548,6 +552,25 @@ async fn a_lost_node_is_noticed_within_seconds_and_found_again() {
     bench
         .status_where(|status| status.shares.blocks_accepted == 1)
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_with_answers_in_between_do_not_lose_the_node() {
+    let mut bench = Bench::start(FakeNode::new());
+    let job = bench.first_job().await;
+    for round in 0..200 {
+        // Failed calls are a second apart: no more than two of a kind fall into this.
+        bench.node.with(|state| state.is_down = true);
+        sleep(Duration::from_millis(1500)).await;
+        bench.node.with(|state| state.is_down = false);
+        sleep(Duration::from_millis(5300 + round)).await;
+        let status = bench.handle.status.borrow().clone();
+        assert_eq!(status.failures, 0, "round {round}");
+    }
+    let refused = bench.node.with(|state| state.refused);
+    assert!(refused > 20, "calls have failed now and then: {refused}");
+    let now = bench.handle.jobs.borrow().clone().unwrap();
+    assert_eq!(now.session, job.session);
 }
 
 #[tokio::test(start_paused = true)]

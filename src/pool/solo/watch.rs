@@ -114,6 +114,26 @@ pub async fn watch(
     }
 }
 
+/// Failures in a row of one kind of call.
+#[derive(Default)]
+struct Strikes(u32);
+
+impl Strikes {
+    /// Counts one; it comes back as an error when it was one too many.
+    fn count(&mut self, error: WatchError) -> Result<(), WatchError> {
+        self.0 += 1;
+        if self.0 >= FAILURES_TO_LOSE {
+            return Err(error);
+        }
+        tracing::warn!(failures = self.0, "{error}; trying again");
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        self.0 = 0;
+    }
+}
+
 struct Watch<'a> {
     settings: &'a SoloSettings,
     client: RpcClient,
@@ -150,7 +170,7 @@ impl Watch<'_> {
         let mut long_poll = self.long_poll();
         let mut refresh_at = Instant::now() + intervals.refresh;
         let mut look_at = Instant::now() + self.tip_interval(long_poll.is_some());
-        let mut failures = 0;
+        let (mut tip_strikes, mut template_strikes) = (Strikes::default(), Strikes::default());
         loop {
             let wanted = tokio::select! {
                 template = some(&mut long_poll) => {
@@ -162,7 +182,7 @@ impl Watch<'_> {
                             self.take(template).await;
                             long_poll = self.long_poll();
                             refresh_at = Instant::now() + intervals.refresh;
-                            failures = 0;
+                            template_strikes.clear();
                             false
                         }
                         Err(error) => {
@@ -177,12 +197,12 @@ impl Watch<'_> {
                 () = sleep_until(look_at) => {
                     look_at = Instant::now() + self.tip_interval(long_poll.is_some());
                     match self.tip_has_moved().await {
-                        Ok(moved) => moved,
+                        Ok(moved) => {
+                            tip_strikes.clear();
+                            moved
+                        }
                         Err(error) => {
-                            failures += 1;
-                            if failures >= FAILURES_TO_LOSE {
-                                return Err(error);
-                            }
+                            tip_strikes.count(error)?;
                             look_at = Instant::now() + BETWEEN_FAILURES;
                             false
                         }
@@ -195,7 +215,7 @@ impl Watch<'_> {
             refresh_at = Instant::now() + intervals.refresh;
             match get_template(self.client.clone(), None, intervals.template).await {
                 Ok(template) => {
-                    failures = 0;
+                    template_strikes.clear();
                     let moved = self.take(template).await;
                     // One long poll is kept as long as it lives: the node holds a thread for each.
                     if long_poll.is_none() && moved {
@@ -203,10 +223,7 @@ impl Watch<'_> {
                     }
                 }
                 Err(error @ WatchError::Rpc(_)) => {
-                    failures += 1;
-                    if failures >= FAILURES_TO_LOSE {
-                        return Err(error);
-                    }
+                    template_strikes.count(error)?;
                     refresh_at = Instant::now() + BETWEEN_FAILURES;
                 }
                 Err(error) => return Err(error),
