@@ -1,0 +1,170 @@
+//! The pool's side of the bench: plain blocking sockets, so that its own time is small and known.
+
+use super::tap::Tap;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Below what the emulated chips report, so that every nonce is a share.
+pub const POOL_DIFFICULTY: f64 = 1.0 / 1_048_576.0;
+/// A job or a nonce that takes longer than this is a fault of the bench.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A pool with one client.
+pub struct BenchPool {
+    port: u16,
+    connection: Mutex<Option<Connection>>,
+    listener: TcpListener,
+    taps: Vec<Tap>,
+    jobs: AtomicU64,
+}
+
+struct Connection {
+    writer: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl BenchPool {
+    /// Listens at a loopback port.
+    pub fn start(taps: Vec<Tap>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port");
+        let port = listener.local_addr().expect("its address").port();
+        Self {
+            port,
+            connection: Mutex::new(None),
+            listener,
+            taps,
+            jobs: AtomicU64::new(0),
+        }
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("stratum+tcp://127.0.0.1:{}", self.port)
+    }
+
+    /// Takes the one client through its handshake and gives it a first job.
+    pub fn welcome(&self) {
+        let (stream, _) = self.listener.accept().expect("the daemon connects");
+        stream.set_nodelay(true).expect("a TCP option");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a TCP option");
+        let reader = BufReader::new(stream.try_clone().expect("a second handle"));
+        let mut connection = Connection {
+            writer: stream,
+            reader,
+        };
+        loop {
+            let line = connection.line();
+            let request: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            let id = &request["id"];
+            let method = request["method"].as_str().unwrap_or_default();
+            let result = match method {
+                "mining.configure" => {
+                    r#"{"version-rolling":true,"version-rolling.mask":"1fffe000"}"#
+                }
+                "mining.subscribe" => r#"[[["mining.notify","1"]],"aabbccdd",8]"#,
+                _ => "true",
+            };
+            connection.send(&format!("{{\"id\":{id},\"result\":{result},\"error\":null}}\n"));
+            if method == "mining.authorize" {
+                break;
+            }
+        }
+        connection.send(&format!(
+            "{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{POOL_DIFFICULTY}]}}\n"
+        ));
+        let first = self.notify_line();
+        connection.send(&first);
+        *self.connection.lock().expect("one thread") = Some(connection);
+    }
+
+    /// Sends a clean job; gives the time until its first byte was written to the last of the chains.
+    pub fn notify_to_frames(&self) -> Duration {
+        let mut guard = self.connection.lock().expect("one thread");
+        let connection = guard.as_mut().expect("welcomed");
+        // Work is replaced about once a second as well; a pause keeps such a frame from being taken for the job's.
+        std::thread::sleep(Duration::from_millis(3));
+        let line = self.notify_line();
+        loop {
+            self.taps.iter().for_each(Tap::arm);
+            let start = Instant::now();
+            connection.send(&line);
+            let times = self.wait_for_writes(start);
+            if let Some(last) = times {
+                return last;
+            }
+        }
+    }
+
+    /// Times from the last bytes read of any chain to the arrival of a submit line.
+    pub fn nonce_to_submit(&self, samples: usize) -> Vec<Duration> {
+        let mut guard = self.connection.lock().expect("one thread");
+        let connection = guard.as_mut().expect("welcomed");
+        let mut times = Vec::with_capacity(samples);
+        // Lines of the time before are in the buffer.
+        connection.drain();
+        while times.len() < samples {
+            let line = connection.line();
+            let now = Instant::now();
+            if !line.contains("mining.submit") {
+                continue;
+            }
+            let read = self.taps.iter().filter_map(Tap::read).max();
+            if let Some(read) = read {
+                times.push(now.saturating_duration_since(read));
+            }
+        }
+        times
+    }
+
+    fn wait_for_writes(&self, start: Instant) -> Option<Duration> {
+        while start.elapsed() < DEADLINE {
+            let written: Option<Vec<_>> = self.taps.iter().map(Tap::written).collect();
+            if let Some(written) = written {
+                let last = written.into_iter().max()?;
+                // A write before the job was sent was another frame.
+                return last.checked_duration_since(start);
+            }
+            std::hint::spin_loop();
+        }
+        panic!("no frame within {DEADLINE:?}");
+    }
+
+    /// A clean job of ordinary size: 200 bytes of coinbase, 12 branches.
+    fn notify_line(&self) -> String {
+        let number = self.jobs.fetch_add(1, Ordering::Relaxed);
+        let previous = format!("{number:064x}");
+        let coinbase1 = "01".repeat(94);
+        let coinbase2 = "02".repeat(94);
+        let branches = (0..12)
+            .map(|branch| format!("\"{branch:064x}\""))
+            .collect::<Vec<_>>()
+            .join(",");
+        format!(
+            "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{number:x}\",\"{previous}\",\"{coinbase1}\",\
+             \"{coinbase2}\",[{branches}],\"20000000\",\"17034219\",\"665f4c00\",true]}}\n"
+        )
+    }
+}
+
+impl Connection {
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).expect("the daemon talks");
+        line
+    }
+
+    fn send(&mut self, text: &str) {
+        self.writer.write_all(text.as_bytes()).expect("the daemon listens");
+    }
+
+    /// Reads away what has come so far.
+    fn drain(&mut self) {
+        let until = Instant::now() + Duration::from_millis(50);
+        while Instant::now() < until {
+            self.line();
+        }
+    }
+}
