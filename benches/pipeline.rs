@@ -36,7 +36,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Zero bits of the emulated chips: with the pool's difficulty below it, every nonce becomes a submit line.
-const HARDWIRED_ZERO_BITS: u8 = 18;
+const HARDWIRED_ZERO_BITS: u8 = 15;
 /// Jobs and nonces that the percentiles are taken of.
 const SAMPLES: usize = 1000;
 
