@@ -1,0 +1,112 @@
+//! `run`: the daemon.
+
+use super::machine::Machine;
+#[cfg(feature = "emulator")]
+use super::machine::emulation;
+use super::options::Options;
+use super::{Failure, logs, single};
+use crate::config::Config;
+use lexopt::Arg::Long;
+use std::future::Future;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{info, warn};
+
+/// Drives the machine until it is asked to stop.
+pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let mut options = Options::default();
+    let mut emulated = false;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("emulated") => emulated = true,
+            other => {
+                let flag = Options::flag(other)?;
+                options.take(flag, parser.value()?)?;
+            }
+        }
+    }
+    let config = options.load()?.config;
+    let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+    runtime()?.block_on(async {
+        let stop = stop_asked()?;
+        if emulated {
+            drive_emulated(config, stop).await
+        } else {
+            drive(Machine::real(&config)?, config, stop).await
+        }
+    })
+}
+
+/// The runtime of the daemon: one thread does all that waits.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::Other(format!("cannot start: {error}")))
+}
+
+/// Resolves when the system, or somebody at the terminal, asks the program to end.
+pub fn stop_asked() -> Result<impl Future<Output = ()>, Failure> {
+    let failed = |error| Failure::Other(format!("cannot listen for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => info!("asked to stop by SIGINT"),
+            _ = terminate.recv() => info!("asked to stop by SIGTERM"),
+        }
+    })
+}
+
+#[cfg(feature = "emulator")]
+async fn drive_emulated(config: Config, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    let emulation = emulation::start()?;
+    warn!("the machine is emulated: its readings and its hashrate are those of a simulation");
+    drive(emulation.machine, config, stop).await
+}
+
+#[cfg(not(feature = "emulator"))]
+async fn drive_emulated(_: Config, _: impl Future<Output = ()>) -> Result<(), Failure> {
+    Err(Failure::Usage(
+        "this build has no emulated machine; build with the feature `emulator`".into(),
+    ))
+}
+
+async fn drive(
+    machine: Machine,
+    config: Config,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    introduce(&machine);
+    if config.pool.is_empty() {
+        warn!("no pool is configured: the machine will be kept, and will not mine");
+    }
+    let (opened, mut opening) = single::opened_channel();
+    tokio::select! {
+        result = single::run(machine, config, opened, stop) => result,
+        () = async {
+            while let Some(opened) = opening.recv().await {
+                if let Some(address) = opened.address {
+                    info!("status: http://{address}/api/v1/status");
+                }
+            }
+            std::future::pending().await
+        } => Ok(()),
+    }
+}
+
+/// Says at the start what this is and what of it has run on hardware.
+fn introduce(machine: &Machine) {
+    let board = &machine.board;
+    info!("cgminer-rs {} for {}", env!("CARGO_PKG_VERSION"), board.title);
+    if machine.emulated {
+        return;
+    }
+    if board.ran_on_hardware.is_empty() {
+        warn!(
+            "nothing of the board file {} has run on real hardware yet; watch the machine",
+            board.name
+        );
+    } else {
+        info!("has run on: {}", board.ran_on_hardware.join(", "));
+    }
+}

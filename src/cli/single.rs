@@ -1,0 +1,73 @@
+//! Keeper and miner as tasks of one process: for development machines and the emulated machine.
+//!
+//! The code of both is the same as in two processes; what is missing is the wall between them.
+
+use super::Failure;
+use super::machine::Machine;
+use crate::config::Config;
+use crate::keeper::host::TaskHost;
+use crate::keeper::worker::Placement;
+use crate::keeper::{self, Setup};
+use crate::link::MinerEnd;
+use crate::miner::{self, Miner, Opened};
+use std::future::Future;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// File in the run directory that outlives a restart of the program.
+const KEPT: &str = "keeper.state";
+/// Miners that may have told where they listen before anybody looked.
+const OPENED: usize = 4;
+
+/// Told where the status endpoint is, each time that a miner opens it.
+pub type OpenedReceiver = mpsc::Receiver<Opened>;
+
+/// The channel for it.
+pub fn opened_channel() -> (mpsc::Sender<Opened>, OpenedReceiver) {
+    mpsc::channel(OPENED)
+}
+
+/// Keeps the machine and mines, until `stop` resolves and the machine is off.
+///
+/// # Errors
+/// When keeper or machine cannot begin.
+pub async fn run(
+    machine: Machine,
+    config: Config,
+    opened: mpsc::Sender<Opened>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let failed = |what: &dyn std::fmt::Display| Failure::Other(what.to_string());
+    let devices = Arc::clone(&machine.devices);
+    let kept = keeper::assemble(&machine.board, &devices, &config.cooling)
+        .map_err(|error| failed(&error))?;
+    let directory = config.api.run_directory.clone();
+    std::fs::create_dir_all(&directory).map_err(|error| {
+        failed(&format_args!("run directory {}: {error}", directory.display()))
+    })?;
+    let setup = Setup {
+        kept: directory.join(KEPT),
+        socket: Some(directory.join(keeper::operator::SOCKET)),
+        placement: Placement::Thread,
+    };
+    let host = TaskHost::new(move |link: MinerEnd| {
+        let miner = Miner {
+            board: machine.board.clone(),
+            config: config.clone(),
+            chips: machine.chips,
+            emulated: machine.emulated,
+            uarts: machine.uart_openers(),
+            keeper: link,
+            opened: Some(opened.clone()),
+        };
+        Box::pin(async {
+            match miner::run(miner).await {
+                Ok(()) => "ended as asked".to_owned(),
+                Err(error) => error.to_string(),
+            }
+        })
+    });
+    keeper::run(kept, Box::new(host), setup, stop)
+        .await
+        .map_err(|error| failed(&error))
+}
