@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Board files of the owner's, which replace compiled-in ones of the same name.
 const BOARD_DIRECTORY: &str = "/etc/cgminer-rs/boards";
 
+/// Lock files of serial lines.
+const LOCKS: &str = "/run/lock";
+
 /// What a machine's devices are opened from, by keeper and miner alike.
 pub type SharedDevices = Arc<Mutex<dyn Devices>>;
 
@@ -32,7 +35,7 @@ impl Machine {
     /// # Errors
     /// When no board is named, or its file is wrong.
     pub fn real(config: &Config) -> Result<Self, Failure> {
-        let devices = cgminer_hal::linux::LinuxDevices::default();
+        let devices = cgminer_hal::linux::LinuxDevices::new(LOCKS);
         Ok(Self {
             board: named_board(config)?,
             devices: Arc::new(Mutex::new(devices)),

@@ -4,7 +4,10 @@ mod check;
 #[cfg(feature = "emulator")]
 pub mod demo;
 pub mod logs;
+mod machine;
 mod options;
+mod run;
+mod single;
 mod status;
 mod table;
 
@@ -19,6 +22,8 @@ cgminer-rs: a daemon for the control board of a Bitcoin ASIC miner
 Usage: cgminer-rs COMMAND [OPTION...]
 
 Commands:
+  run            drive the machine and mine, until asked to stop
+  demo           mine on an emulated machine at a pool inside the program
   check [FILE]   tell what is wrong with a configuration, or that nothing is
   status         tell what the running machine does
   version        tell the version
@@ -34,6 +39,13 @@ Options of all commands that read a configuration:
       --run-directory PATH  same as --set api.run_directory=PATH
       --log-level LEVEL     same as --set log.level=LEVEL
       --log-format FORMAT   same as --set log.format=FORMAT (text or json)
+
+Options of run:
+      --emulated            drive an emulated machine instead of this board's
+
+Options of demo:
+      --seconds N           end by itself after N seconds
+      --api ADDRESS         status endpoint (default 127.0.0.1:8080)
 
 Options of check:
       --print               print the configuration in force, secrets left out
@@ -98,6 +110,9 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         None | Some(Short('h') | Long("help")) => table::print(HELP),
         Some(Short('V') | Long("version")) => version(),
         Some(Value(command)) => match command.to_string_lossy().as_ref() {
+            "run" => run::run(parser),
+            #[cfg(feature = "emulator")]
+            "demo" => demo::run(parser),
             "check" => check::run(parser),
             "status" => status::run(parser),
             "version" => version(),

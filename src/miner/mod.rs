@@ -30,7 +30,7 @@ use cgminer_board::file::BoardFile;
 use std::net::SocketAddr;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
@@ -59,7 +59,7 @@ pub struct Miner {
     /// The process that owns power, fans and resets.
     pub keeper: MinerEnd,
     /// Told where the status endpoint is, once it is open.
-    pub opened: Option<oneshot::Sender<Opened>>,
+    pub opened: Option<mpsc::Sender<Opened>>,
 }
 
 /// A miner that runs.
@@ -129,7 +129,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     if let Some(opened) = miner.opened {
         let address = api.address();
         // Whoever asked may have gone; the endpoint is open all the same.
-        let _ = opened.send(Opened {
+        let _ = opened.try_send(Opened {
             address,
             snapshots: snapshots.clone(),
         });
