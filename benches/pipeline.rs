@@ -52,7 +52,10 @@ fn pipeline(criterion: &mut Criterion) {
     ready.wait();
 
     let notify: Vec<_> = (0..SAMPLES).map(|_| pool.notify_to_frames()).collect();
-    report("notify line -> first frame byte on all three chains", notify);
+    report(
+        "notify line -> first frame byte on all three chains",
+        notify,
+    );
     let submit = pool.nonce_to_submit(SAMPLES);
     report("nonce byte -> submit line", submit);
 

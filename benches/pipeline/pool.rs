@@ -49,7 +49,9 @@ impl BenchPool {
     pub fn welcome(&self) {
         let (stream, _) = self.listener.accept().expect("the daemon connects");
         stream.set_nodelay(true).expect("a TCP option");
-        stream.set_read_timeout(Some(DEADLINE)).expect("a TCP option");
+        stream
+            .set_read_timeout(Some(DEADLINE))
+            .expect("a TCP option");
         let reader = BufReader::new(stream.try_clone().expect("a second handle"));
         let mut connection = Connection {
             writer: stream,
@@ -67,7 +69,9 @@ impl BenchPool {
                 "mining.subscribe" => r#"[[["mining.notify","1"]],"aabbccdd",8]"#,
                 _ => "true",
             };
-            connection.send(&format!("{{\"id\":{id},\"result\":{result},\"error\":null}}\n"));
+            connection.send(&format!(
+                "{{\"id\":{id},\"result\":{result},\"error\":null}}\n"
+            ));
             if method == "mining.authorize" {
                 break;
             }
@@ -157,7 +161,9 @@ impl Connection {
     }
 
     fn send(&mut self, text: &str) {
-        self.writer.write_all(text.as_bytes()).expect("the daemon listens");
+        self.writer
+            .write_all(text.as_bytes())
+            .expect("the daemon listens");
     }
 
     /// Reads away what has come so far.

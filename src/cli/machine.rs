@@ -53,7 +53,11 @@ impl Machine {
                 devices.uart(&spec)
             })
         };
-        self.board.chains.iter().map(|chain| opener(&chain.uart)).collect()
+        self.board
+            .chains
+            .iter()
+            .map(|chain| opener(&chain.uart))
+            .collect()
     }
 }
 
@@ -61,7 +65,10 @@ fn named_board(config: &Config) -> Result<BoardFile, Failure> {
     let failed = |error: cgminer_board::file::BoardFileError| Failure::Other(error.to_string());
     if let Some(path) = &config.board.file {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Failure::Other(format!("board.file {}: cannot be read: {error}", path.display()))
+            Failure::Other(format!(
+                "board.file {}: cannot be read: {error}",
+                path.display()
+            ))
         })?;
         return BoardFile::parse(&text, &path.display().to_string()).map_err(failed);
     }
@@ -108,12 +115,13 @@ pub mod emulation {
     /// # Errors
     /// When its description is wrong or the system has no thread for it.
     pub fn start() -> Result<Emulation, Failure> {
-        let failed = |what: &dyn std::fmt::Display| Failure::Other(format!("emulated machine: {what}"));
+        let failed =
+            |what: &dyn std::fmt::Display| Failure::Other(format!("emulated machine: {what}"));
         let settings = MachineSettings::l7().map_err(|error| failed(&error))?;
         let catalog = Catalog::load(None).map_err(|error| failed(&error))?;
         let board = catalog.get(BOARD).map_err(|error| failed(&error))?.clone();
-        let hardwired_zero_bits = u8::try_from(settings.search.hardwired_zero_bits)
-            .map_err(|error| failed(&error))?;
+        let hardwired_zero_bits =
+            u8::try_from(settings.search.hardwired_zero_bits).map_err(|error| failed(&error))?;
         let machine = machine::Machine::new(settings, fastrand::u64(..), Clock::tokio());
         let devices = machine.devices();
         let running = machine.spawn_thread().map_err(|error| failed(&error))?;

@@ -97,7 +97,11 @@ async fn drive(
 /// Says at the start what this is and what of it has run on hardware.
 fn introduce(machine: &Machine) {
     let board = &machine.board;
-    info!("cgminer-rs {} for {}", env!("CARGO_PKG_VERSION"), board.title);
+    info!(
+        "cgminer-rs {} for {}",
+        env!("CARGO_PKG_VERSION"),
+        board.title
+    );
     if machine.emulated {
         return;
     }

@@ -4,18 +4,23 @@
 
 use super::Failure;
 use super::machine::Machine;
-use crate::config::Config;
+use crate::config::{Config, CoolingMode};
+use crate::keeper::hardware::Choices;
 use crate::keeper::host::TaskHost;
 use crate::keeper::worker::Placement;
 use crate::keeper::{self, Setup};
 use crate::link::MinerEnd;
 use crate::miner::{self, Miner, Opened};
+use cgminer_board::thermal::FanMode;
+use cgminer_hal::units::DutyPercent;
 use std::future::Future;
-use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::sync::PoisonError;
+use tokio::sync::{mpsc, watch};
 
 /// File in the run directory that outlives a restart of the program.
 const KEPT: &str = "keeper.state";
+/// Socket in the run directory for an operator's tool.
+const OPERATOR: &str = "keeper.sock";
 /// Miners that may have told where they listen before anybody looked.
 const OPENED: usize = 4;
 
@@ -38,17 +43,26 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let failed = |what: &dyn std::fmt::Display| Failure::Other(what.to_string());
-    let devices = Arc::clone(&machine.devices);
-    let kept = keeper::assemble(&machine.board, &devices, &config.cooling)
-        .map_err(|error| failed(&error))?;
+    let kept = {
+        let mut devices = machine
+            .devices
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        keeper::hardware::open(&machine.board, &mut *devices, &choices(&config))
+            .map_err(|error| failed(&error))?
+    };
     let directory = config.api.run_directory.clone();
     std::fs::create_dir_all(&directory).map_err(|error| {
-        failed(&format_args!("run directory {}: {error}", directory.display()))
+        failed(&format_args!(
+            "run directory {}: {error}",
+            directory.display()
+        ))
     })?;
     let setup = Setup {
         kept: directory.join(KEPT),
-        socket: Some(directory.join(keeper::operator::SOCKET)),
+        socket: Some(directory.join(OPERATOR)),
         placement: Placement::Thread,
+        status: watch::Sender::new(None),
     };
     let host = TaskHost::new(move |link: MinerEnd| {
         let miner = Miner {
@@ -70,4 +84,21 @@ pub async fn run(
     keeper::run(kept, Box::new(host), setup, stop)
         .await
         .map_err(|error| failed(&error))
+}
+
+/// What the owner may choose of the cooling; a fixed mode without a duty is as safe as it can be.
+fn choices(config: &Config) -> Choices {
+    let cooling = &config.cooling;
+    Choices {
+        fan_mode: match cooling.mode {
+            CoolingMode::Automatic => FanMode::Auto,
+            CoolingMode::Immersion => FanMode::Immersion,
+            CoolingMode::Fixed => FanMode::Fixed {
+                duty: cooling.duty.unwrap_or(DutyPercent::FULL),
+            },
+        },
+        target: cooling.target,
+        fans_required: cooling.minimum_fans,
+        voltage: config.chains.voltage,
+    }
 }

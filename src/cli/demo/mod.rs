@@ -15,7 +15,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 /// Address of the status endpoint when none is asked for.
-const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const DEFAULT_ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 /// Hashes a second that the demo pool makes its first difficulty for; it learns the true rate from shares.
 const EXPECTED_RATE: f64 = 2e6;
 /// How long the machine may take to switch off before the demo ends without it.
