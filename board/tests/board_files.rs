@@ -319,3 +319,54 @@ proptest::proptest! {
         let _ = BoardFile::parse(&damaged, "test");
     }
 }
+
+/// The example of the documentation.
+fn documented() -> &'static str {
+    let text = include_str!("../../docs/boards.md");
+    let Some((_, example)) = text.split_once("```toml\n") else {
+        panic!("docs/boards.md has no example")
+    };
+    let Some((example, _)) = example.split_once("```") else {
+        panic!("the example has no end")
+    };
+    example
+}
+
+#[test]
+fn the_example_of_the_documentation_is_a_good_board_file() {
+    BoardFile::parse(documented(), "docs/boards.md").unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn the_example_of_the_documentation_leaves_no_field_out() {
+    // What a file means is written out whole, its defaults too; the example must name each of its keys.
+    let file = BoardFile::parse(documented(), "docs/boards.md").unwrap();
+    let whole = toml::Value::try_from(&file).unwrap();
+    let example: toml::Value = toml::from_str(documented()).unwrap();
+    let mut missing = keys(&whole);
+    missing.retain(|key| !keys(&example).contains(key));
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn every_board_is_listed_in_the_documentation() {
+    for (name, _) in BUILT_IN {
+        let row = format!("| `{name}` |");
+        assert!(
+            include_str!("../../docs/boards.md").contains(&row),
+            "{name}"
+        );
+    }
+}
+
+/// Every key of every table.
+fn keys(value: &toml::Value) -> std::collections::BTreeSet<String> {
+    match value {
+        toml::Value::Table(table) => table
+            .iter()
+            .flat_map(|(key, value)| keys(value).into_iter().chain([key.clone()]))
+            .collect(),
+        toml::Value::Array(items) => items.iter().flat_map(keys).collect(),
+        _ => std::collections::BTreeSet::new(),
+    }
+}
