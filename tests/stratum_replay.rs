@@ -1,6 +1,8 @@
 //! Every recorded line of real pools, played against the session. Nothing is skipped: each line is either part of a played
 //! conversation or named in a table with what it must be read as.
 
+#![allow(clippy::unwrap_used)] // a recording that cannot be read is a failure
+
 use bitcoin::consensus::Decodable;
 use bitcoin::hashes::{Hash, sha256d};
 use cgminer_rs::pool::message::{Message, MessageError};
@@ -54,7 +56,7 @@ fn independent_hash(job: &Job, extranonce2: &[u8], ntime: u32, nonce: u32, bits:
             sha256d::Hash::hash(&[root.as_byte_array().as_slice(), branch.as_slice()].concat())
         });
     let header = bitcoin::block::Header {
-        version: bitcoin::block::Version::from_consensus((job.version | bits).cast_signed()),
+        version: bitcoin::block::Version::from_consensus((job.version | bits) as i32),
         prev_blockhash: bitcoin::BlockHash::from_byte_array(job.previous_hash),
         merkle_root: bitcoin::TxMerkleNode::from_raw_hash(root),
         time: ntime,

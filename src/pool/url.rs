@@ -74,6 +74,13 @@ impl FromStr for PoolUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
+        Self::parse(text)
+    }
+}
+
+impl PoolUrl {
+    /// Reads an address. Never panics, whatever the text is.
+    pub fn parse(text: &str) -> Result<Self, UrlError> {
         let text = text.trim();
         if text.is_empty() {
             return Err(UrlError::Empty);

@@ -124,7 +124,7 @@ mod tests {
             r#"[[],"ff","8"]"#,
             r#"[[],"fff",8]"#,
             r#"[[],"zz",8]"#,
-            r#"[[],null,8]"#,
+            "[[],null,8]",
         ] {
             assert!(read(text).is_err(), "{text}");
         }
