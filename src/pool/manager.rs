@@ -81,6 +81,8 @@ struct Pool {
     handle: SourceHandle,
     place: Place,
     failures_when_ready: u64,
+    /// Shares it had accepted, and hashes it had not credited by then.
+    last_accepted: (u64, f64),
 }
 
 impl Manager {
@@ -162,6 +164,7 @@ impl Manager {
             handle,
             place,
             failures_when_ready: 0,
+            last_accepted: (0, 0.0),
         }
     }
 
@@ -340,7 +343,13 @@ impl Pool {
         if ready_since.is_some() {
             self.failures_when_ready = status.failures;
         }
+        let shares = &status.shares;
+        let lost = shares.rejected_hashes + shares.lost_hashes;
+        if shares.accepted != self.last_accepted.0 {
+            self.last_accepted = (shares.accepted, lost);
+        }
         PoolView {
+            lost_in_a_row: lost - self.last_accepted.1,
             place: self.place,
             ready_since,
             failures: status.failures,

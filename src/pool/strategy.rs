@@ -19,6 +19,8 @@ pub struct PoolView {
     pub failures: u64,
     /// Failures since it was last ready, or since start.
     pub failures_in_a_row: u64,
+    /// Hashes whose shares it has not credited since it last accepted one.
+    pub lost_in_a_row: f64,
 }
 
 impl PoolView {
@@ -105,7 +107,7 @@ impl Strategy {
             *account += done;
         }
         let decision = match &mut self.rule {
-            Rule::Failover(rule) => rule.decide(pools, &self.order, self.active, now),
+            Rule::Failover(rule) => rule.decide(pools, &self.order, self.active, done, now),
             Rule::RoundRobin(rule) => rule.decide(pools, &self.order, self.active, done, now),
             Rule::Sharing(rule) => rule.decide(pools, &self.order, self.active, done, now),
         };

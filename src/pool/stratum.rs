@@ -128,6 +128,10 @@ impl Task {
     /// Waits until the source is wanted and it is time. False: the manager is gone.
     async fn wait_until(&mut self, at: Instant) -> bool {
         loop {
+            // Once its sender is gone the value stays as it was.
+            if self.ports.wanted.has_changed().is_err() {
+                return false;
+            }
             while !*self.ports.wanted.borrow_and_update() {
                 self.status.phase = PoolPhase::Idle;
                 self.report();
@@ -168,7 +172,6 @@ impl Task {
         );
         let left = self.converse(&mut session, &mut *stream).await;
         let now = Instant::now();
-        self.ports.publish(None);
         self.manners = session.lessons(now);
         session.describe(&mut self.status);
         let proved = session
@@ -183,6 +186,9 @@ impl Task {
         self.status.lines = counters.lines;
         self.forget_session();
         self.discard_shares();
+        // The losses first: the manager weighs them when it sees that the job is gone.
+        self.report();
+        self.ports.publish(None);
         match left {
             Left::NotWanted => {
                 tracing::info!(pool = %self.settings.url, "disconnected: not wanted now");

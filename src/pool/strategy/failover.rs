@@ -10,12 +10,16 @@ pub const RETURN_AFTER: Duration = Duration::from_secs(60);
 pub const LONGEST_RETURN: Duration = Duration::from_secs(900);
 /// A pool that fails sooner than this after its return was trusted too early.
 const TOO_EARLY: Duration = Duration::from_secs(600);
+/// A pool that has cost work waits this many times as long as that work took, so that trying it again and again can cost no
+/// more than one part in so many.
+const PENANCE: f64 = 20.0;
 
 /// Memory of the failover rule.
 #[derive(Debug)]
 pub struct Failover {
     trust: Vec<Trust>,
-    chosen_at: Option<Instant>,
+    /// When the active pool was chosen, and the hashes done for it since.
+    turn: Option<(Instant, f64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +37,7 @@ impl Failover {
         };
         Self {
             trust: vec![trust; pools],
-            chosen_at: None,
+            turn: None,
         }
     }
 
@@ -52,14 +56,19 @@ impl Failover {
         pools: &[PoolView],
         order: &[usize],
         active: Option<usize>,
+        done: f64,
         now: Instant,
     ) -> Decision {
+        if let Some((_, so_far)) = &mut self.turn {
+            *so_far += done;
+        }
         let best = first_ready(pools, order);
         let still_ready = active.filter(|index| pools.get(*index).is_some_and(PoolView::is_ready));
         let decision = match (active, still_ready) {
             (_, Some(active)) => self.stay_or_return(pools, order, active, now),
             (Some(failed), None) => {
-                self.distrust(failed, now);
+                let lost = pools.get(failed).map_or(0.0, |pool| pool.lost_in_a_row);
+                self.distrust(failed, lost, now);
                 let reason = if best.is_some() {
                     "the pool before it failed"
                 } else {
@@ -77,7 +86,7 @@ impl Failover {
             }
         };
         if decision.pool != active {
-            self.chosen_at = Some(now);
+            self.turn = Some((now, 0.0));
         }
         decision
     }
@@ -123,14 +132,23 @@ impl Failover {
         }
     }
 
-    fn distrust(&mut self, failed: usize, now: Instant) {
-        let lasted = self.chosen_at.map(|at| now.saturating_duration_since(at));
+    fn distrust(&mut self, failed: usize, lost: f64, now: Instant) {
+        let (began, done) = self.turn.unwrap_or((now, 0.0));
+        let lasted = now.saturating_duration_since(began);
         let Some(trust) = self.trust.get_mut(failed) else {
             return;
         };
-        trust.return_after = match lasted {
-            Some(lasted) if lasted < TOO_EARLY => (trust.return_after * 2).min(LONGEST_RETURN),
-            _ => RETURN_AFTER,
+        let after_failures = if lasted < TOO_EARLY {
+            trust.return_after * 2
+        } else {
+            RETURN_AFTER
         };
+        let part_lost = if done > 0.0 {
+            (lost / done).min(1.0)
+        } else {
+            0.0
+        };
+        let after_loss = lasted.mul_f64(part_lost * PENANCE);
+        trust.return_after = after_failures.max(after_loss).min(LONGEST_RETURN);
     }
 }

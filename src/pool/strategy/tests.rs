@@ -15,6 +15,7 @@ fn pool(quota: u32, group: u8) -> PoolView {
         ready_since: None,
         failures: 0,
         failures_in_a_row: 0,
+        lost_in_a_row: 0.0,
     }
 }
 
@@ -133,6 +134,20 @@ fn failover_trusts_a_flapping_primary_less_and_less() {
         assert_eq!(bench.decide(), Some(1));
         expected = (2 * expected).min(LONGEST_RETURN);
     }
+}
+
+#[test]
+fn failover_lets_a_pool_that_cost_work_wait_twenty_times_as_long() {
+    let mut bench = bench(StrategyKind::Failover, 2);
+    bench.up(0);
+    bench.up(1);
+    bench.run(3600 * SECOND);
+    bench.pools[0].lost_in_a_row = 30.0 * RATE;
+    bench.down(0);
+    bench.decide();
+    bench.up(0);
+    assert_eq!(bench.run(598 * SECOND), Some(1));
+    assert_eq!(bench.run(4 * SECOND), Some(0));
 }
 
 #[test]
