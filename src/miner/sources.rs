@@ -20,8 +20,9 @@ pub fn configured_sources(config: &Config) -> Vec<ConfiguredSource> {
         .map(|pool| ConfiguredSource {
             source: source(pool, &connector),
             place: Place {
+                group: pool.group,
+                quota: pool.quota,
                 enabled: pool.enabled,
-                ..Place::default()
             },
         })
         .collect()

@@ -2,11 +2,12 @@
 
 use super::settings::Deadlines;
 use super::url::{Host, PoolUrl, Transport};
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,8 +17,8 @@ use tokio::time::timeout;
 
 /// Addresses of one name that are tried; a name with more is answered by more than one try.
 const MOST_ADDRESSES: usize = 8;
-/// Look-ups that may hang in the system's resolver at once.
-const LOOKUPS: usize = 2;
+/// Names whose look-ups may hang in the system's resolver at once.
+const LOOKUPS: usize = 16;
 /// Stack of a look-up thread.
 const LOOKUP_STACK: usize = 512 * 1024;
 /// TCP looks whether the peer lives after this much silence, and so often from then on.
@@ -203,42 +204,55 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     order
 }
 
-/// The operating system's resolver. It blocks, sometimes for half a minute, so each look-up has a thread; those left behind
-/// by a deadline are bounded in number.
-#[derive(Debug)]
+/// The operating system's resolver. It blocks, sometimes for half a minute, so each look-up has a
+/// thread of its own. A name whose look-up still hangs gets no second one: its next try waits for
+/// the thread of the first, so that a dead name can stall neither others nor the machine.
+#[derive(Debug, Default)]
 pub struct SystemResolver {
-    threads: Arc<Semaphore>,
+    names: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
 }
 
-impl Default for SystemResolver {
-    fn default() -> Self {
-        Self {
-            threads: Arc::new(Semaphore::new(LOOKUPS)),
+impl SystemResolver {
+    /// The right to look this name up, for one thread at a time.
+    fn turn(&self, name: &str) -> io::Result<Arc<Semaphore>> {
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(turn) = names.get(name) {
+            return Ok(Arc::clone(turn));
         }
+        if names.len() >= LOOKUPS {
+            names.retain(|_, turn| turn.available_permits() == 0);
+        }
+        if names.len() >= LOOKUPS {
+            return Err(io::Error::other(
+                "too many look-ups hang in the system's resolver",
+            ));
+        }
+        let turn = Arc::new(Semaphore::new(1));
+        names.insert(name.into(), Arc::clone(&turn));
+        Ok(turn)
     }
 }
 
 impl Resolver for SystemResolver {
     fn resolve<'a>(&'a self, name: &'a str, port: u16) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
         Box::pin(async move {
-            let permit = Arc::clone(&self.threads).acquire_owned().await;
-            let permit = permit.map_err(|_| io::Error::other("the resolver is shut down"))?;
+            let permit = self
+                .turn(name)?
+                .acquire_owned()
+                .await
+                .map_err(io::Error::other)?;
             let (sender, receiver) = oneshot::channel();
             let name = name.to_owned();
-            std::thread::Builder::new()
-                .name("resolver".into())
-                .stack_size(LOOKUP_STACK)
-                .spawn(move || {
-                    let found = (name.as_str(), port)
-                        .to_socket_addrs()
-                        .map(Iterator::collect);
-                    // Nobody waits any more when the deadline is past.
-                    let _ = sender.send(found);
-                    drop(permit);
-                })?;
-            receiver
-                .await
-                .map_err(|_| io::Error::other("the look-up thread died"))?
+            let thread = std::thread::Builder::new().name("resolver".into());
+            thread.stack_size(LOOKUP_STACK).spawn(move || {
+                let found = (name.as_str(), port)
+                    .to_socket_addrs()
+                    .map(Iterator::collect);
+                // Nobody waits any more when the deadline is past.
+                let _ = sender.send(found);
+                drop(permit);
+            })?;
+            receiver.await.map_err(io::Error::other)?
         })
     }
 }
@@ -268,7 +282,6 @@ impl Dialer for TcpDialer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
 
     struct Table(Vec<SocketAddr>);
 
@@ -343,6 +356,28 @@ mod tests {
         let connector = DirectConnector::system();
         let connection = connector.connect(&url, &deadlines).await.ok().unwrap();
         assert_eq!(connection.peer, format!("127.0.0.1:{port}"));
+    }
+
+    #[tokio::test]
+    async fn a_name_whose_look_up_hangs_gets_no_second_thread_and_stalls_no_other() {
+        let resolver = SystemResolver::default();
+        let hanging = resolver
+            .turn("dead.example.com")
+            .unwrap()
+            .acquire_owned()
+            .await
+            .unwrap();
+        let again = resolver.resolve("dead.example.com", 1);
+        assert!(timeout(Duration::from_millis(20), again).await.is_err());
+        assert!(!resolver.resolve("127.0.0.1", 1).await.unwrap().is_empty());
+        drop(hanging);
+        assert_eq!(
+            resolver
+                .turn("dead.example.com")
+                .unwrap()
+                .available_permits(),
+            1
+        );
     }
 
     #[tokio::test]

@@ -53,6 +53,8 @@ pub struct Manners {
     pub no_optional_requests: bool,
     /// Its name for our last session, to be resumed.
     pub resume: Option<String>,
+    /// It has rejected or not answered our shares, and has accepted none since.
+    pub probation: bool,
 }
 
 impl Manners {
@@ -199,6 +201,7 @@ impl Session {
         now: Instant,
     ) -> Self {
         let id = numbers.next_session();
+        let probation = manners.probation;
         let user = serde_json::Value::from(settings.user.as_str())
             .to_string()
             .into();
@@ -212,7 +215,7 @@ impl Session {
             state: State::Configuring,
             step_deadline: now,
             requests: Vec::with_capacity(5),
-            ledger: Ledger::new(counters.shares),
+            ledger: Ledger::new(counters.shares, probation),
             lines: counters.lines,
             noise_run: 0,
             resumable: None,
@@ -403,6 +406,7 @@ impl Session {
     pub fn lessons(&self, now: Instant) -> Manners {
         let mut manners = self.manners.clone();
         manners.resume.clone_from(&self.resumable);
+        manners.probation = self.ledger.is_on_probation() || self.ended_by_distrust();
         match &self.state {
             State::Configuring => manners.hang_ups_at_configure += 1,
             State::Running { since } => {
@@ -692,6 +696,14 @@ impl Session {
             }
             _ => self.events.push_back(job),
         }
+    }
+
+    fn ended_by_distrust(&self) -> bool {
+        use EndReason::{Forgotten, SharesRejected, SharesUnanswered};
+        matches!(
+            self.ended(),
+            Some(SharesUnanswered | SharesRejected(_) | Forgotten(_))
+        )
     }
 
     fn judge_pool(&mut self) {

@@ -39,7 +39,7 @@ const fn at_boot(
     reach: fn(&Server, Duration) -> Reach,
     lookup: fn(Duration) -> Lookup,
 ) -> Row {
-    let deadline = "the reserve connects at the same time";
+    let deadline = "no need: the reserve connects too";
     Row {
         name,
         deadline,
@@ -184,14 +184,14 @@ const ROWS: &[Row] = &[
         "jobs, but no answer to shares",
         "10 shares unanswered for 30 s",
         41,
-        43.0,
+        73.0,
         |server, _| until_fault(server, Fault::NoVerdicts),
     ),
     running(
         "every share rejected",
         "20 rejects in a row",
         22,
-        24.0,
+        26.0,
         |server, _| until_fault(server, Fault::RejectsAll),
     ),
     running(
@@ -277,7 +277,8 @@ async fn play(row: &Row) -> Outcome {
 
 fn table(rows: &[(&Row, Outcome)]) -> String {
     let mut table = String::from(
-        "| the primary | found out by | reserve worked for after | work lost in 15 minutes |\n|---|---|---|---|\n",
+        "| the primary | found out by | deadline | reserve worked for after | work lost |\n\
+         |---|---|---|---|---|\n",
     );
     for (row, Outcome { failover, lost }) in rows {
         let when = if row.at_boot {
@@ -288,11 +289,19 @@ fn table(rows: &[(&Row, Outcome)]) -> String {
         let failover = failover.map_or("never".to_owned(), |seconds| format!("{seconds} s"));
         // Work is counted in whole shares, one a second here; less than one is none.
         let lost = lost.max(0.0).round();
-        let hashes = lost * RATE;
+        let lost = match lost * RATE {
+            0.0 => "none".to_owned(),
+            hashes => format!("{lost:.0} s ({hashes:.1e} hashes)"),
+        };
+        let Row {
+            name,
+            deadline,
+            within,
+            ..
+        } = row;
         let _ = writeln!(
             table,
-            "| {when}: {} | {} | {failover} | {lost:.0} s ({hashes:.1e} hashes) |",
-            row.name, row.deadline
+            "| {when}: {name} | {deadline} | {within} s | {failover} | {lost} |"
         );
     }
     table

@@ -19,6 +19,8 @@ const RATE_WINDOW: u32 = 64;
 const RATE_LIMIT: u32 = 48;
 /// Shares without any verdict, one after another, that end a session.
 const UNANSWERED_RUN: u32 = 10;
+/// Rejects, or shares without a verdict, that end a session on probation.
+const PROBATION_RUNS: (u32, u32) = (3, 1);
 
 /// Submitted shares and their fate.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ pub struct Ledger {
     reject_run: u32,
     forgotten_run: u32,
     unanswered_run: u32,
+    /// The session before was ended by [`Distrust`], and no share was accepted since.
+    probation: bool,
     last_reply: Option<Duration>,
     last_accepted_at: Option<Instant>,
 }
@@ -56,7 +60,7 @@ pub enum Distrust {
 
 impl Ledger {
     /// A ledger that counts on from these numbers.
-    pub fn new(counters: ShareCounters) -> Self {
+    pub fn new(counters: ShareCounters, probation: bool) -> Self {
         Self {
             counters,
             waiting: VecDeque::with_capacity(WAITING),
@@ -65,6 +69,7 @@ impl Ledger {
             reject_run: 0,
             forgotten_run: 0,
             unanswered_run: 0,
+            probation,
             last_reply: None,
             last_accepted_at: None,
         }
@@ -83,6 +88,11 @@ impl Ledger {
     /// When the last share was accepted.
     pub fn last_accepted_at(&self) -> Option<Instant> {
         self.last_accepted_at
+    }
+
+    /// Whether the pool has yet to accept a share after it was distrusted.
+    pub fn is_on_probation(&self) -> bool {
+        self.probation
     }
 
     /// When the oldest share without a verdict was sent.
@@ -142,6 +152,7 @@ impl Ledger {
             None => {
                 self.counters.accept(difficulty, is_block);
                 self.last_accepted_at = Some(now);
+                self.probation = false;
                 self.reject_run = 0;
                 self.forgotten_run = 0;
             }
@@ -173,12 +184,17 @@ impl Ledger {
     /// Whether the verdicts so far speak against going on.
     pub fn distrust(&self) -> Option<Distrust> {
         let last = || self.counters.last_reject.clone().unwrap_or_default();
+        let (rejects, unanswered) = if self.probation {
+            PROBATION_RUNS
+        } else {
+            (REJECT_RUN, UNANSWERED_RUN)
+        };
         let rate_is_bad = self.verdicts >= RATE_WINDOW && self.history.count_ones() >= RATE_LIMIT;
         if self.forgotten_run >= FORGOTTEN_RUN {
             Some(Distrust::Forgotten(last()))
-        } else if self.reject_run >= REJECT_RUN || rate_is_bad {
+        } else if self.reject_run >= rejects || rate_is_bad {
             Some(Distrust::Rejects(last()))
-        } else if self.unanswered_run >= UNANSWERED_RUN {
+        } else if self.unanswered_run >= unanswered {
             Some(Distrust::NoAnswers)
         } else {
             None

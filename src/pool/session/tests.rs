@@ -824,6 +824,36 @@ fn a_pool_that_rejects_everything_is_left_and_one_that_rejects_some_is_not() {
 }
 
 #[test]
+fn a_pool_that_was_left_for_its_verdicts_gets_few_chances_until_it_accepts_a_share() {
+    let reject = |talk: &mut Talk, times: usize| {
+        for _ in 0..times {
+            let line = talk.submit(&share(&talk.job())).unwrap();
+            talk.verdict(&line, &json!(false), &json!([23, "low", null]));
+        }
+    };
+    let mut talk = Talk::running();
+    talk.notify("1", HASH, true);
+    reject(&mut talk, 20);
+    let manners = talk.session.lessons(talk.now);
+    assert!(manners.probation);
+    let again = || {
+        let mut talk = Talk::with_manners(|_| (), manners.clone());
+        talk.shake_hands();
+        talk.notify("1", HASH, true);
+        talk
+    };
+    let mut talk = again();
+    reject(&mut talk, 3);
+    assert!(matches!(talk.ended(), EndReason::SharesRejected(_)));
+    let mut talk = again();
+    let line = talk.submit(&share(&talk.job())).unwrap();
+    talk.verdict(&line, &json!(true), &Value::Null);
+    reject(&mut talk, 19);
+    assert_eq!(talk.session.ended(), None);
+    assert!(!talk.session.lessons(talk.now).probation);
+}
+
+#[test]
 fn waiting_shares_are_bounded_and_the_oldest_given_up() {
     let mut talk = Talk::running();
     talk.notify("1", HASH, true);
