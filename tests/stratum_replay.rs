@@ -6,7 +6,9 @@
 use bitcoin::consensus::Decodable;
 use bitcoin::hashes::{Hash, sha256d};
 use cgminer_rs::pool::message::{Message, MessageError};
-use cgminer_rs::pool::reject::RejectReason;
+use cgminer_rs::pool::reject::RejectReason::{
+    self, BadNtime, BadVersion, Duplicate, LowDifficulty, Other, Stale, Unauthorized,
+};
 use cgminer_rs::pool::session::{Counters, Manners, Session};
 use cgminer_rs::pool::settings::StratumSettings;
 use cgminer_rs::pool::source::Numbers;
@@ -56,7 +58,9 @@ fn independent_hash(job: &Job, extranonce2: &[u8], ntime: u32, nonce: u32, bits:
             sha256d::Hash::hash(&[root.as_byte_array().as_slice(), branch.as_slice()].concat())
         });
     let header = bitcoin::block::Header {
-        version: bitcoin::block::Version::from_consensus((job.version | bits) as i32),
+        version: bitcoin::block::Version::from_consensus(i32::from_ne_bytes(
+            (job.version | bits).to_ne_bytes(),
+        )),
         prev_blockhash: bitcoin::BlockHash::from_byte_array(job.previous_hash),
         merkle_root: bitcoin::TxMerkleNode::from_raw_hash(root),
         time: ntime,
@@ -245,7 +249,6 @@ fn ckpool_with_low_difficulty_accepts_three_blocks() {
 
 #[test]
 fn ckpool_accepts_three_shares_and_names_every_kind_of_reject() {
-    use RejectReason::*;
     let (tally, _, status) = play("recorded-ckpool-lhr");
     let rejected = vec![
         Other,
@@ -340,7 +343,6 @@ fn ckproxy_pings_and_sends_away_only_after_the_share_is_answered() {
 
 #[test]
 fn ckproxy_accepts_shares_with_an_extranonce_of_eight_bytes() {
-    use RejectReason::*;
     let lines = lines_of("recorded-ckproxy");
     let shares: Vec<&Line> = lines
         .iter()
@@ -416,7 +418,6 @@ fn datum_rejects_are_sorted_and_its_refusals_of_options_are_no_rejects() {
             .filter(|each| **each == reason)
             .count()
     };
-    use RejectReason::*;
     assert_eq!(
         [LowDifficulty, Stale, BadVersion, Other].map(count),
         [18, 2, 1, 3],
@@ -459,10 +460,9 @@ fn job_from(notify: &str, extranonce1: &[u8], extranonce2_size: u8, difficulty: 
     };
     let mask = json!({"version-rolling": true, "version-rolling.mask": "1fffe000"});
     answer(&mut session, mask);
-    let extranonce1: String = extranonce1
+    let extranonce1 = extranonce1
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     answer(&mut session, json!([[], extranonce1, extranonce2_size]));
     answer(&mut session, json!(true));
     let line = json!({"id": null, "method": "mining.set_difficulty", "params": [difficulty]});

@@ -141,7 +141,7 @@ pub fn bounded(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Every reject recorded from ckpool-lhr, ckproxy and datum_gateway, and those of ESP-Miner's tests.
+    /// Every reject recorded from ckpool-lhr, ckproxy and datum, and those of ESP-Miner's tests.
     #[test]
     fn recorded_rejects_are_sorted() {
         for (error, reason) in [

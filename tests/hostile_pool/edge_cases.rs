@@ -374,7 +374,7 @@ async fn case_07_suggest_difficulty_has_an_id_and_its_failure_is_no_reject() {
     let mut pool = scene.accept().await;
     pool.handshake().await;
     let request = pool.expect("mining.suggest_difficulty").await;
-    assert!(request["id"].is_u64() && request["params"].to_string() == "[1000]");
+    assert!(request["id"].is_u64() && request["params"] == json!([1000]));
     pool.reply(&request, NULL, json!([-3, "Method not found", null]))
         .await;
     pool.notify("1", HASH, true).await;

@@ -12,6 +12,8 @@ const PRIMARY: &str = "192.0.2.1:3333";
 const RESERVE: &str = "198.51.100.1:3333";
 /// Faults of a running pool begin here, in the middle of a block.
 const BEGIN: Duration = Duration::from_secs(900);
+/// The last second before, so that no share is on its way.
+const JUST_BEFORE: Duration = Duration::from_millis(899_500);
 /// How long is looked on from there.
 const WATCHED: Duration = Duration::from_secs(900);
 
@@ -243,7 +245,7 @@ async fn play(row: &Row) -> Outcome {
     let mut begin = 0;
     let mut before = 0.0;
     if !row.at_boot {
-        miner.hash(BEGIN - Duration::from_millis(500)).await;
+        miner.hash(JUST_BEFORE).await;
         begin = miner.seconds.len();
         before = miner.credited();
         assert!(
@@ -420,11 +422,11 @@ async fn a_pool_that_is_down_for_a_day_is_tried_no_more_than_ten_times_a_minute_
     assert!(
         dials
             .windows(11)
-            .all(|window| window[10].0 - window[0].0 >= Duration::from_secs(60))
+            .all(|window| window[10].0 >= window[0].0 + Duration::from_secs(60))
     );
     let longest = dials
         .windows(2)
-        .map(|pair| pair[1].0 - pair[0].0)
+        .map(|pair| pair[1].0.abs_diff(pair[0].0))
         .max()
         .unwrap();
     assert!(longest <= Duration::from_secs(61), "{longest:?}");

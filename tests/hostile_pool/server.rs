@@ -216,9 +216,9 @@ impl Talk {
         };
         let mut log = self.server.log.lock().unwrap();
         if verdict.1.is_null() {
-            log.accepted += 1
+            log.accepted += 1;
         } else {
-            log.rejected += 1
+            log.rejected += 1;
         }
         verdict
     }

@@ -112,7 +112,7 @@ fn failover_leaves_a_failed_pool_at_once_and_returns_when_it_has_held_out() {
     bench.down(0);
     assert_eq!(bench.decide(), Some(1));
     bench.up(0);
-    assert_eq!(bench.run(RETURN_AFTER - SECOND), Some(1));
+    assert_eq!(bench.run(RETURN_AFTER.saturating_sub(SECOND)), Some(1));
     assert_eq!(bench.run(SECOND), Some(0));
 }
 
@@ -127,7 +127,7 @@ fn failover_trusts_a_flapping_primary_less_and_less() {
     let mut expected = RETURN_AFTER;
     for _ in 0..8 {
         bench.up(0);
-        assert_eq!(bench.run(expected - SECOND), Some(1));
+        assert_eq!(bench.run(expected.saturating_sub(SECOND)), Some(1));
         assert_eq!(bench.run(SECOND), Some(0));
         bench.run(5 * SECOND);
         bench.down(0);
