@@ -3,6 +3,9 @@
 
 pub mod chain;
 pub mod clock;
+pub mod control;
 pub mod fault;
 pub mod machine;
 mod parts;
+pub mod scenario;
+pub mod transport;

@@ -33,6 +33,7 @@ pub fn uart_line(
             to_host: VecDeque::with_capacity(capacity),
             capacity,
             baud: Baud::RESET,
+            speedless: false,
             on_the_wire: 0,
             host_open: false,
             device_open: true,
@@ -79,12 +80,22 @@ impl UartSocket {
             });
         }
         state.host_open = true;
+        state.speedless = false;
         state.baud = Baud::RESET;
         state.to_host.clear();
         Ok(HostUart {
             name: self.name.clone(),
             line: Arc::clone(&self.line),
         })
+    }
+}
+
+impl HostUart {
+    /// Says that this end has no speed, as a socket has none: the device takes it to be always right.
+    #[must_use]
+    pub fn without_speed(self) -> Self {
+        locked(&self.line.state).speedless = true;
+        self
     }
 }
 
@@ -113,6 +124,8 @@ struct State {
     to_host: VecDeque<u8>,
     capacity: usize,
     baud: Baud,
+    /// The host's end has no speed of its own.
+    speedless: bool,
     /// Bytes that the device took but that have not left the host's shift register yet.
     on_the_wire: usize,
     host_open: bool,
@@ -146,9 +159,10 @@ impl DeviceUart {
         count
     }
 
-    /// The speed that the host has set now.
-    pub fn host_baud(&self) -> Baud {
-        locked(&self.line.state).baud
+    /// The speed that the host has set now; none for an end that has no speed.
+    pub fn host_baud(&self) -> Option<Baud> {
+        let state = locked(&self.line.state);
+        (!state.speedless).then_some(state.baud)
     }
 
     /// Says how many of the bytes taken are still being shifted out, for [`Uart::is_drained`].
@@ -335,7 +349,9 @@ mod tests {
         let (mut host, device) = uart_pair("chain0", 4);
         host.set_baud(Baud(3_125_000)).unwrap();
         device.host_acted().await;
-        assert_eq!(device.host_baud(), Baud(3_125_000));
+        assert_eq!(device.host_baud(), Some(Baud(3_125_000)));
+        let host = host.without_speed();
+        assert_eq!(device.host_baud(), None);
         drop(host);
         device.host_acted().await;
         assert!(!device.host_is_open());

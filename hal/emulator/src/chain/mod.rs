@@ -111,10 +111,11 @@ impl Chain {
         &self.chips
     }
 
-    /// The host's speed changed; bytes that start from now on use it, in both directions.
-    pub fn set_host_baud(&mut self, baud: u32) {
-        self.inbound.host_baud = baud;
-        self.outbound.host_baud = baud;
+    /// The host's speed; bytes that start from now on use it, in both directions. None is always right, as for a host
+    /// behind a socket, which has no speed.
+    pub fn set_host_baud(&mut self, baud: Option<u32>) {
+        self.inbound.set_host_baud(baud);
+        self.outbound.set_host_baud(baud);
     }
 
     /// The host puts bytes on the line; gives how many there was room for.

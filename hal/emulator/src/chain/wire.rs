@@ -16,7 +16,9 @@ const RESET_BAUD: u32 = 115_200;
 /// From the host to the chips.
 #[derive(Debug)]
 pub(super) struct Inbound {
-    pub(super) host_baud: u32,
+    host_baud: u32,
+    /// The host has no speed of its own and is heard at any.
+    follows: bool,
     style: JobStyle,
     bytes: VecDeque<u8>,
     /// When the first of `bytes` is complete.
@@ -38,12 +40,18 @@ impl Inbound {
     pub(super) fn new(style: JobStyle) -> Self {
         Self {
             host_baud: RESET_BAUD,
+            follows: false,
             style,
             bytes: VecDeque::new(),
             arrival: None,
             busy_until: 0,
             listeners: Vec::new(),
         }
+    }
+
+    pub(super) fn set_host_baud(&mut self, baud: Option<u32>) {
+        self.follows = baud.is_none();
+        self.host_baud = baud.unwrap_or(self.host_baud);
     }
 
     pub(super) fn push(&mut self, bytes: &[u8], now: u64) -> usize {
@@ -80,7 +88,7 @@ impl Inbound {
         };
         self.busy_until = time;
         self.arrival = (!self.bytes.is_empty()).then(|| time + byte_nanos(self.host_baud));
-        self.listen_as(chips);
+        self.listen_as(chips, faults);
         let mut commands = Vec::new();
         let host_baud = self.host_baud;
         let listeners = &mut self.listeners;
@@ -118,7 +126,10 @@ impl Inbound {
         self.listeners.clear();
     }
 
-    fn listen_as(&mut self, chips: &[Chip]) {
+    fn listen_as(&mut self, chips: &[Chip], faults: &ChainFaults) {
+        if let (true, Some(first)) = (self.follows, chips.first()) {
+            self.host_baud = faults.skewed(first.baud());
+        }
         self.listeners
             .retain(|listener| chips.iter().any(|chip| chip.baud() == listener.baud));
         for chip in chips {
@@ -140,7 +151,8 @@ impl Inbound {
 /// From the chips to the host.
 #[derive(Debug)]
 pub(super) struct Outbound {
-    pub(super) host_baud: u32,
+    /// None is right at any speed of the chips.
+    host_baud: Option<u32>,
     limit: usize,
     replies: VecDeque<Waiting>,
     /// Bytes of the first reply that have gone.
@@ -160,13 +172,17 @@ struct Waiting {
 impl Outbound {
     pub(super) fn new(limit: usize) -> Self {
         Self {
-            host_baud: RESET_BAUD,
+            host_baud: Some(RESET_BAUD),
             limit,
             replies: VecDeque::new(),
             sent: 0,
             busy_until: 0,
             sampler: Sampler::default(),
         }
+    }
+
+    pub(super) fn set_host_baud(&mut self, baud: Option<u32>) {
+        self.host_baud = baud;
     }
 
     /// Queues a reply; false when the chain has no more room, and the reply is lost.
@@ -205,8 +221,9 @@ impl Outbound {
             if let Some(byte) = byte.filter(|_| !faults.mute) {
                 damaged(byte, faults, chance, &mut |byte| {
                     let skewed = faults.skewed(baud);
+                    let heard_at = self.host_baud.unwrap_or(skewed);
                     self.sampler
-                        .byte(byte, skewed, self.host_baud, &mut |byte| into.push(byte));
+                        .byte(byte, skewed, heard_at, &mut |byte| into.push(byte));
                 });
             }
             self.sent += 1;
@@ -216,7 +233,9 @@ impl Outbound {
                 self.sent = 0;
             }
         }
-        if self.replies.is_empty() && now > self.busy_until + 2 * byte_nanos(self.host_baud) {
+        if self.replies.is_empty()
+            && now > self.busy_until + 2 * byte_nanos(self.host_baud.unwrap_or(RESET_BAUD))
+        {
             self.sampler.idle(&mut |byte| into.push(byte));
         }
     }

@@ -83,8 +83,8 @@ impl Wired {
     fn exchange(&mut self, now: Duration) {
         let (line, active_is_high) = &self.reset;
         self.chain.set_reset(line.level() == *active_is_high);
-        let Baud(baud) = self.uart.host_baud();
-        self.chain.set_host_baud(baud);
+        self.chain
+            .set_host_baud(self.uart.host_baud().map(|Baud(baud)| baud));
         let mut buffer = [0; 512];
         loop {
             let room = self.chain.room().min(buffer.len());

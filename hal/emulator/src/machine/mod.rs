@@ -6,26 +6,29 @@
 //! ```
 
 mod driver;
+mod faults;
 mod physics;
 mod settings;
 mod world;
 
+pub use faults::{FaultError, Sensed};
 pub use physics::{Board, Fan, Load, Rail};
 pub use settings::{
     AdcWiring, BoardSettings, ChainWiring, ControllerPart, ControllerWiring, EepromWiring,
     FanControllerPart, FanControllerWiring, FanWiring, LineWiring, MachineSettings, Place,
     SearchSettings, SensorPart, SensorWiring, SettingsError, SupplyPart, SupplyWiring,
 };
-pub use world::{Controller, FaultError, Sensed, SharedWorld, Supply, Truth, World};
+pub use world::{Controller, SharedWorld, Supply, Truth, World};
 
 use crate::{
     chain::{Chain, ChainSettings},
     clock::Clock,
     fault::Fault,
     parts,
+    scenario::Scenario,
 };
 use cgminer_hal::{
-    emulated::{DeviceUart, GpioLine, PwmLine, TachLine, Wiring, uart_line},
+    emulated::{DeviceUart, GpioLine, PwmLine, TachLine, UartSocket, Wiring, uart_line},
     gpio::{Level, SignalSpec},
 };
 use std::{io, sync::Arc, thread, time::Duration};
@@ -51,6 +54,7 @@ pub struct Machine {
 struct Wired {
     chain: Chain,
     uart: DeviceUart,
+    socket: UartSocket,
     reset: (GpioLine, bool),
     presence: Option<(GpioLine, bool)>,
     /// Sum of all chips' clocks at the board's nominal point.
@@ -69,7 +73,7 @@ impl Machine {
             .zip(&settings.chains)
             .map(|(index, chain)| {
                 let (socket, uart) = uart_line(&chain.uart, UART_BUFFER, Arc::clone(&host_acted));
-                wiring.add_uart(&chain.uart, socket);
+                wiring.add_uart(&chain.uart, socket.clone());
                 let chip_settings = ChainSettings {
                     chip: chain.chip,
                     chips: chain.chips,
@@ -80,6 +84,7 @@ impl Machine {
                 Wired {
                     chain: Chain::new(chip_settings, seed.wrapping_add(index)),
                     uart,
+                    socket,
                     reset: signal(&wiring, &chain.reset, true),
                     presence: chain
                         .presence
@@ -133,7 +138,21 @@ impl Machine {
     pub fn control(&self) -> Control {
         Control {
             world: self.world.clone(),
+            resets: self
+                .chains
+                .iter()
+                .map(|wired| wired.reset.clone())
+                .collect(),
+            enable: self.world.with(|world| world.supply.enable.clone()),
         }
+    }
+
+    /// Where each chain's serial line is opened.
+    pub fn uarts(&self) -> Vec<UartSocket> {
+        self.chains
+            .iter()
+            .map(|wired| wired.socket.clone())
+            .collect()
     }
 
     /// The description that it was built from.
@@ -196,6 +215,8 @@ impl Drop for RunningMachine {
 #[derive(Clone, Debug)]
 pub struct Control {
     world: SharedWorld,
+    resets: Vec<(GpioLine, bool)>,
+    enable: Option<(GpioLine, bool)>,
 }
 
 impl Control {
@@ -215,6 +236,29 @@ impl Control {
     /// Ends all faults.
     pub fn clear_all(&self) {
         self.world.with(World::clear_all);
+    }
+
+    /// Plans the faults of a scenario from now on.
+    ///
+    /// # Errors
+    /// When one of them names what the machine does not have; none is planned then.
+    pub fn play(&self, scenario: &Scenario) -> Result<(), FaultError> {
+        self.world.with(|world| world.play(scenario))
+    }
+
+    /// Holds or lets go a chain's reset line, as the control board would; false when there is no such chain.
+    pub fn set_reset(&self, chain: usize, held: bool) -> bool {
+        let line = self.resets.get(chain);
+        line.map(|(line, active_is_high)| line.set(held == *active_is_high))
+            .is_some()
+    }
+
+    /// Enables or disables the supply, as the control board would, at the machine's nominal voltage.
+    pub fn set_power(&self, on: bool) {
+        if let Some((line, active_is_high)) = &self.enable {
+            line.set(on == *active_is_high);
+        }
+        self.world.with(|world| world.deliver_nominal(on));
     }
 
     /// The machine as it really is, whatever its sensors say.

@@ -1,14 +1,11 @@
 //! Everything about the machine but the chips: temperatures, air, volts, and what is wrong at the moment.
 
+use super::faults::{Faults, Felt};
 use super::{
-    physics::{Board, Fan, Load, Rail, error_share, outlet_c},
-    settings::{MachineSettings, Place, SensorWiring},
+    physics::{Board, Fan, Load, Rail, outlet_c},
+    settings::{MachineSettings, Place},
 };
-use crate::{
-    chain::ChainFaults,
-    clock::Clock,
-    fault::{Fault, Subject},
-};
+use crate::{clock::Clock, fault::Fault};
 use cgminer_hal::{
     emulated::{GpioLine, PwmLine, TachLine, WatchdogCell},
     units::DutyPercent,
@@ -19,14 +16,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use thiserror::Error;
 
 const STEP: Duration = Duration::from_millis(20);
 /// Steps in a second; temperatures are remembered once a second.
 const STEPS_PER_SECOND: u64 = 50;
 const REMEMBERED_SECONDS: usize = 121;
-/// Faults at once.
-const FAULTS_MAX: usize = 256;
 
 /// The world behind its lock; every use brings it up to the present first.
 #[derive(Clone, Debug)]
@@ -56,32 +50,10 @@ impl SharedWorld {
     }
 }
 
-/// Why a fault was refused.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum FaultError {
-    /// It names something that the machine does not have.
-    #[error("the machine has no {0}; look at `status` for what it has")]
-    Unknown(String),
-    /// Too many are active.
-    #[error("{FAULTS_MAX} faults are active already; clear some first")]
-    TooMany,
-}
-
-/// What a sensor feels: itself, then its remote diodes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Sensed {
-    /// It does not answer.
-    Nak,
-    /// Temperatures; none for an open diode.
-    Celsius(f32, Vec<Option<f32>>),
-    /// The least that its register holds.
-    Least,
-}
-
 /// The machine without its chips.
 #[derive(Debug)]
 pub struct World {
-    settings: MachineSettings,
+    pub(super) settings: MachineSettings,
     /// Steps done.
     steps: u64,
     pub(super) boards: Vec<Board>,
@@ -92,9 +64,8 @@ pub struct World {
     /// Voltage controllers by chain.
     pub(super) controllers: Vec<Option<Controller>>,
     outlet_c: f32,
-    remembered: VecDeque<Vec<(f32, Vec<Option<f32>>)>>,
-    active: Vec<Active>,
-    next_fault: u64,
+    pub(super) remembered: VecDeque<Vec<Felt>>,
+    pub(super) faults: Faults,
     watchdogs: Vec<Watched>,
     fan_guards: Vec<FanGuard>,
     resets: u64,
@@ -135,14 +106,6 @@ pub struct Controller {
     pub told_mv: Option<f32>,
     /// When it switches off unless it hears a heartbeat before.
     pub until: Duration,
-}
-
-#[derive(Clone, Debug)]
-struct Active {
-    id: u64,
-    fault: Fault,
-    until: Option<Duration>,
-    held: Option<(f32, Vec<Option<f32>>)>,
 }
 
 /// A fan controller's own watchdog.
@@ -225,8 +188,7 @@ impl World {
             controllers,
             outlet_c: settings.ambient_c,
             remembered: VecDeque::new(),
-            active: Vec::new(),
-            next_fault: 1,
+            faults: Faults::default(),
             watchdogs: wires
                 .watchdogs
                 .into_iter()
@@ -257,53 +219,6 @@ impl World {
         }
     }
 
-    /// Makes something go wrong, for a while or until cleared; gives the number by which to clear it.
-    ///
-    /// # Errors
-    /// When it names what the machine does not have.
-    pub fn inject(&mut self, fault: Fault, lasting: Option<Duration>) -> Result<u64, FaultError> {
-        self.check(&fault)?;
-        if self.active.len() >= FAULTS_MAX {
-            return Err(FaultError::TooMany);
-        }
-        let held = match &fault {
-            Fault::SensorStuck { sensor } => {
-                self.sensor_index(sensor).and_then(|index| self.felt(index))
-            }
-            _ => None,
-        };
-        if fault == Fault::SupplyTrip {
-            self.supply.rail.tripped = true;
-        }
-        let id = self.next_fault;
-        self.next_fault += 1;
-        let until = lasting.map(|time| self.now() + time);
-        self.active.push(Active {
-            id,
-            fault,
-            until,
-            held,
-        });
-        Ok(id)
-    }
-
-    /// Ends a fault; false when there is none of that number.
-    pub fn clear(&mut self, id: u64) -> bool {
-        let before = self.active.len();
-        self.active.retain(|active| active.id != id);
-        self.active.len() < before
-    }
-
-    /// Ends all faults.
-    pub fn clear_all(&mut self) {
-        self.active.clear();
-    }
-
-    /// Faults in force.
-    pub fn faults(&self) -> impl Iterator<Item = &Fault> {
-        self.active.iter().map(|active| &active.fault)
-    }
-
     /// The machine as it really is.
     pub fn truth(&self) -> Truth {
         Truth {
@@ -319,60 +234,18 @@ impl World {
             rail: self.supply.rail,
             power_w: self.power_w(),
             faults: self
-                .active
-                .iter()
-                .map(|active| (active.id, active.fault.clone()))
+                .faults
+                .in_force()
+                .map(|(id, fault)| (id, fault.clone()))
                 .collect(),
             watchdog_resets: self.resets,
         }
     }
 
-    /// What the sensor of that number gives.
-    pub fn sense(&self, index: usize) -> Sensed {
-        let Some((mut local, mut remotes)) = self.felt(index) else {
-            return Sensed::Nak;
-        };
-        let Some(SensorWiring { name, .. }) = self.settings.sensors.get(index) else {
-            return Sensed::Nak;
-        };
-        for Active { fault, held, .. } in &self.active {
-            match fault {
-                Fault::SensorNak { sensor } if sensor == name => return Sensed::Nak,
-                Fault::SensorImplausible { sensor } if sensor == name => return Sensed::Least,
-                Fault::SensorZero { sensor } if sensor == name => {
-                    local = 0.0;
-                    remotes.fill(Some(0.0));
-                }
-                Fault::SensorStuck { sensor } if sensor == name => {
-                    if let Some(held) = held {
-                        (local, remotes) = held.clone();
-                    }
-                }
-                Fault::SensorJump { sensor, celsius } if sensor == name => {
-                    local += celsius;
-                    remotes
-                        .iter_mut()
-                        .flatten()
-                        .for_each(|remote| *remote += celsius);
-                }
-                Fault::SensorLate { sensor, seconds } if sensor == name => {
-                    let past = self
-                        .remembered
-                        .iter()
-                        .rev()
-                        .nth(*seconds as usize)
-                        .or(self.remembered.front());
-                    if let Some(felt) = past.and_then(|all| all.get(index)) {
-                        (local, remotes) = felt.clone();
-                    }
-                }
-                Fault::SensorOpenDiode { sensor } if sensor == name => {
-                    remotes.fill(None);
-                }
-                _ => {}
-            }
-        }
-        Sensed::Celsius(local, remotes)
+    /// Lets the supply deliver the nominal voltage, or not.
+    pub(super) fn deliver_nominal(&mut self, on: bool) {
+        self.supply.told_on = on;
+        self.supply.told_mv = self.settings.board.nominal_mv as f32;
     }
 
     /// Power of all boards.
@@ -428,24 +301,10 @@ impl World {
             .any(|fault| *fault == Fault::BoardGone { chain })
     }
 
-    /// Faults that the chain itself has to show; `mhz` is the clock that its chips run at.
-    pub fn chain_faults(&self, index: usize, mhz: f32) -> ChainFaults {
-        let mut faults = ChainFaults::default();
-        for fault in self.faults() {
-            faults.add(index, fault);
-        }
-        let rail_mv = self.boards.get(index).map_or(0.0, |board| board.rail_mv);
-        faults.bad_share = faults
-            .bad_share
-            .max(error_share(&self.settings.board, rail_mv, mhz));
-        faults
-    }
-
     fn step(&mut self) {
         let now = self.now();
         let seconds = STEP.as_secs_f32();
-        self.active
-            .retain(|active| active.until.is_none_or(|until| now < until));
+        self.step_faults(now);
         self.step_watchdogs(now);
         self.step_supply(seconds, now);
         self.step_fans(seconds, now);
@@ -513,9 +372,9 @@ impl World {
         let rail_mv = sag.map_or(supply.rail.output_mv, |sag| supply.rail.output_mv.min(sag));
         for (chain, board) in self.boards.iter_mut().enumerate() {
             let lost = self
-                .active
-                .iter()
-                .any(|active| active.fault == Fault::HeartbeatLoss { chain });
+                .faults
+                .in_force()
+                .any(|(_, fault)| *fault == Fault::HeartbeatLoss { chain });
             board.rail_mv = match self.controllers.get(chain).copied().flatten() {
                 Some(controller) if !controller.on || now >= controller.until || lost => 0.0,
                 Some(controller) => controller.told_mv.map_or(rail_mv, |told| told.min(rail_mv)),
@@ -541,7 +400,7 @@ impl World {
             let asked = fan.pwm.level().0 / 100.0;
             let mut turns = 1.0;
             let mut lie = None;
-            for Active { fault, .. } in &self.active {
+            for (_, fault) in self.faults.in_force() {
                 match fault {
                     Fault::FanStop { fan: name } if *name == fan.name => turns = 0.0,
                     Fault::FanSlow { fan: name, share } if *name == fan.name => {
@@ -614,7 +473,7 @@ impl World {
             .sum()
     }
 
-    fn felt(&self, index: usize) -> Option<(f32, Vec<Option<f32>>)> {
+    pub(super) fn felt(&self, index: usize) -> Option<Felt> {
         let sensor = self.settings.sensors.get(index)?;
         let remotes = sensor
             .remotes
@@ -637,32 +496,6 @@ impl World {
             Place::BoardInlet { chain } => f32::midpoint(self.inlet_c(), board(chain).pcb_c),
             Place::BoardOutlet { chain } => board(chain).pcb_c,
             Place::Chip { chain } => board(chain).chip_c,
-        }
-    }
-
-    fn sensor_index(&self, name: &str) -> Option<usize> {
-        self.settings
-            .sensors
-            .iter()
-            .position(|sensor| sensor.name == name)
-    }
-
-    fn check(&self, fault: &Fault) -> Result<(), FaultError> {
-        let known = match fault.subject() {
-            Subject::Machine => true,
-            Subject::Sensor(name) => self.sensor_index(name).is_some(),
-            Subject::Fan(name) => self.fans.iter().any(|fan| fan.name == name),
-            Subject::Chain(chain) => chain < self.boards.len(),
-            Subject::Chip(chain, chip) => self
-                .settings
-                .chains
-                .get(chain)
-                .is_some_and(|wiring| chip < wiring.chips),
-        };
-        if known {
-            Ok(())
-        } else {
-            Err(FaultError::Unknown(fault.subject().to_string()))
         }
     }
 }

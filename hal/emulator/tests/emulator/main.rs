@@ -4,5 +4,7 @@
 mod chain_behaviour;
 mod chain_captures;
 mod common;
+mod faults;
 mod machine;
 mod parts;
+mod transport;

@@ -226,7 +226,7 @@ fn pmbus_transfers_may_carry_their_code() {
     // CRC-8 of SMBus, polynomial 7, over both addresses, command and data.
     let divide = |bytes: &[u8]| {
         bytes.iter().fold(0_u8, |crc, byte| {
-            (0..8).fold(crc ^ byte, |crc, _| crc << 1 ^ (crc >> 7) * 7)
+            (0..8).fold(crc ^ byte, |crc, _| (crc << 1) ^ ((crc >> 7) * 7))
         })
     };
     assert_eq!(coded, [0x17, divide(&[0xB0, 0x20, 0xB1, 0x17])]);
