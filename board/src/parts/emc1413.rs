@@ -1,8 +1,8 @@
 //! EMC1412, EMC1413 and EMC1414: own temperature and one, two or three remote diodes.
 
-use super::error::{PartError, Problem, Register, Site, register};
-use super::temperature::{Readings, TemperatureSensor};
-use cgminer_hal::i2c::smbus::Smbus;
+use super::error::{PartError, Problem, Register, register};
+use super::registers::Registers;
+use super::temperature::{Readings, TemperatureSensor, scale_offset, wake};
 use cgminer_hal::units::Celsius;
 use embedded_hal::i2c::I2c;
 
@@ -29,36 +29,19 @@ const EXTERNAL_DIODE_FAULT: Register = register("EXTERNAL_DIODE_FAULT", 0x1B);
 const PRODUCT_ID: Register = register("PRODUCT_ID", 0xFD);
 const MANUFACTURER_ID: Register = register("SMSC_ID", 0xFE);
 
-/// CONFIGURATION: stand-by, in which nothing is measured.
-const RUN_STOP: u8 = 0x40;
-/// CONFIGURATION: the extended scale, which adds 64 C.
-const RANGE: u8 = 0x04;
-
 /// A sensor of the family.
 pub struct Emc1413<I> {
-    smbus: Smbus<I>,
-    site: Site,
+    registers: Registers<I>,
     remotes: usize,
 }
 
 impl<I: I2c> Emc1413<I> {
     /// A sensor at a 7-bit address. Diodes are known once it is started.
     pub fn new(bus: I, address: u8) -> Self {
-        let site = Site {
-            part: "EMC1413 or alike",
-            address,
-        };
         Self {
-            smbus: Smbus::new(bus, address, false),
-            site,
+            registers: Registers::new("EMC1413 or alike", bus, address, false),
             remotes: 0,
         }
-    }
-
-    fn byte(&mut self, register: Register) -> Result<u8, PartError> {
-        self.smbus
-            .read_byte(register.code)
-            .map_err(self.site.smbus(register))
     }
 
     fn temperature(
@@ -67,29 +50,20 @@ impl<I: I2c> Emc1413<I> {
         offset: f32,
     ) -> Result<Celsius, PartError> {
         // Reading the high byte holds the low one until it is read.
-        let whole = f32::from(self.byte(high)?);
+        let whole = f32::from(self.registers.byte(high)?);
         // Three bits, 1/8 C.
-        let fraction = f32::from(self.byte(low)? >> 5) / 8.0;
+        let fraction = f32::from(self.registers.byte(low)? >> 5) / 8.0;
         Ok(Celsius(whole + fraction - offset))
-    }
-
-    fn offset(&mut self) -> Result<f32, PartError> {
-        let configuration = self.byte(CONFIGURATION)?;
-        if configuration & RUN_STOP != 0 {
-            return Err(self.site.error(CONFIGURATION, Problem::NotReady));
-        }
-        Ok(if configuration & RANGE == 0 {
-            0.0
-        } else {
-            64.0
-        })
     }
 }
 
 impl<I: I2c + Send> TemperatureSensor for Emc1413<I> {
     fn start(&mut self) -> Result<(), PartError> {
-        let (manufacturer, product) = (self.byte(MANUFACTURER_ID)?, self.byte(PRODUCT_ID)?);
-        (self.site.part, self.remotes) = match (manufacturer, product) {
+        let (manufacturer, product) = (
+            self.registers.byte(MANUFACTURER_ID)?,
+            self.registers.byte(PRODUCT_ID)?,
+        );
+        let (part, remotes) = match (manufacturer, product) {
             (0x5D, 0x20) => ("EMC1412", 1),
             (0x5D, 0x21) => ("EMC1413", 2),
             (0x5D, 0x25) => ("EMC1414", 3),
@@ -97,22 +71,17 @@ impl<I: I2c + Send> TemperatureSensor for Emc1413<I> {
                 let read = format!("maker {manufacturer:#04x}, product {product:#04x}");
                 let expected = "EMC1412 to EMC1414 (0x5d, 0x20, 0x21, 0x25)";
                 return Err(self
-                    .site
+                    .registers
                     .error(PRODUCT_ID, Problem::WrongPart { read, expected }));
             }
         };
-        let configuration = self.byte(CONFIGURATION)?;
-        let wanted = configuration & !RUN_STOP | RANGE;
-        if wanted != configuration {
-            self.smbus
-                .write_byte(CONFIGURATION.code, wanted)
-                .map_err(self.site.smbus(CONFIGURATION))?;
-        }
-        Ok(())
+        self.registers.rename(part);
+        self.remotes = remotes;
+        wake(&mut self.registers, CONFIGURATION, CONFIGURATION)
     }
 
     fn read(&mut self) -> Readings {
-        let offset = self.offset();
+        let offset = scale_offset(&mut self.registers, CONFIGURATION);
         let local = offset
             .clone()
             .and_then(|offset| self.temperature(INTERNAL, offset));
@@ -121,9 +90,11 @@ impl<I: I2c + Send> TemperatureSensor for Emc1413<I> {
             let reading = offset.clone().and_then(|offset| {
                 let reading = self.temperature(registers, offset)?;
                 // After the temperature, as the flag is of the latest conversion.
-                let faults = self.byte(EXTERNAL_DIODE_FAULT)?;
+                let faults = self.registers.byte(EXTERNAL_DIODE_FAULT)?;
                 if faults & 0x02 << index != 0 {
-                    return Err(self.site.error(EXTERNAL_DIODE_FAULT, Problem::OpenDiode));
+                    return Err(self
+                        .registers
+                        .error(EXTERNAL_DIODE_FAULT, Problem::OpenDiode));
                 }
                 Ok(reading)
             });

@@ -3,10 +3,10 @@
 //! The part has a watchdog of its own: unless it is written to every 4 s, it drives all fans fully. The driver switches
 //! it on, so whoever holds the fan must set its duty at least that often.
 
-use super::error::{PartError, Problem, Register, Site, register};
+use super::error::{Problem, Register, register};
 use super::fan::{Fan, FanError};
+use super::registers::Registers;
 use crate::limits;
-use cgminer_hal::i2c::smbus::Smbus;
 use cgminer_hal::units::{DutyPercent, Rpm};
 use embedded_hal::i2c::I2c;
 use std::time::Instant;
@@ -32,8 +32,7 @@ const RPM_TIMES_COUNTS: u32 = 3_932_160;
 
 /// One fan of an `EMC230x`.
 pub struct Emc2305<I> {
-    smbus: Smbus<I>,
-    site: Site,
+    registers: Registers<I>,
     fan: u8,
     pulses_per_turn: u8,
 }
@@ -41,13 +40,9 @@ pub struct Emc2305<I> {
 impl<I: I2c> Emc2305<I> {
     /// Fan 0 to 4 of the part at a 7-bit address, with 1 to 4 pulses a turn.
     pub fn new(bus: I, address: u8, fan: u8, pulses_per_turn: u8) -> Self {
-        let site = Site {
-            part: "EMC2305 or alike",
-            address,
-        };
+        let registers = Registers::new("EMC2305 or alike", bus, address, false);
         Self {
-            smbus: Smbus::new(bus, address, false),
-            site,
+            registers,
             fan,
             pulses_per_turn,
         }
@@ -61,18 +56,6 @@ impl<I: I2c> Emc2305<I> {
         }
     }
 
-    fn byte(&mut self, register: Register) -> Result<u8, PartError> {
-        self.smbus
-            .read_byte(register.code)
-            .map_err(self.site.smbus(register))
-    }
-
-    fn write(&mut self, register: Register, value: u8) -> Result<(), PartError> {
-        self.smbus
-            .write_byte(register.code, value)
-            .map_err(self.site.smbus(register))
-    }
-
     /// `FAN_CONFIGURATION_1`: the edges that make a turn are 3, 5, 7 or 9 for 1 to 4 pulses.
     fn edges(&self) -> u8 {
         (self.pulses_per_turn.clamp(1, 4) - 1) << 3
@@ -81,7 +64,10 @@ impl<I: I2c> Emc2305<I> {
 
 impl<I: I2c + Send> Fan for Emc2305<I> {
     fn start(&mut self) -> Result<(), FanError> {
-        let (manufacturer, product) = (self.byte(MANUFACTURER_ID)?, self.byte(PRODUCT_ID)?);
+        let (manufacturer, product) = (
+            self.registers.byte(MANUFACTURER_ID)?,
+            self.registers.byte(PRODUCT_ID)?,
+        );
         let fans = match (manufacturer, product) {
             (0x5D, 0x37) => 1,
             (0x5D, 0x36) => 2,
@@ -93,32 +79,38 @@ impl<I: I2c + Send> Fan for Emc2305<I> {
             let read = format!("maker {manufacturer:#04x}, product {product:#04x}");
             let expected = "EMC2301 to EMC2305 (0x5d, 0x37 to 0x34) with that many fans";
             return Err(self
-                .site
+                .registers
                 .error(PRODUCT_ID, Problem::WrongPart { read, expected })
                 .into());
         }
         self.set_duty(DutyPercent::FULL)?;
-        self.write(self.own(FAN_CONFIGURATION_1), DIRECT | self.edges())?;
-        let configuration = self.byte(CONFIGURATION)?;
-        Ok(self.write(CONFIGURATION, configuration | WD_EN)?)
+        self.registers
+            .write_byte(self.own(FAN_CONFIGURATION_1), DIRECT | self.edges())?;
+        let configuration = self.registers.byte(CONFIGURATION)?;
+        Ok(self
+            .registers
+            .write_byte(CONFIGURATION, configuration | WD_EN)?)
     }
 
     fn set_duty(&mut self, duty: DutyPercent) -> Result<(), FanError> {
         let setting = (duty.bounded().0 * 255.0 / 100.0).round() as u8;
-        Ok(self.write(self.own(FAN_SETTING), setting)?)
+        Ok(self.registers.write_byte(self.own(FAN_SETTING), setting)?)
     }
 
     fn duty(&mut self) -> Result<DutyPercent, FanError> {
-        let setting = self.byte(self.own(FAN_SETTING))?;
+        let setting = self.registers.byte(self.own(FAN_SETTING))?;
         Ok(DutyPercent(f32::from(setting) * 100.0 / 255.0))
     }
 
     fn rpm(&mut self, _: Instant) -> Result<Rpm, FanError> {
         // Reading the high byte holds the low one until it is read.
-        let high = self.byte(self.own(TACH_READING_HIGH))?;
-        let low = self.byte(self.own(TACH_READING_LOW))?;
-        decode_tach(high, low)
-            .map_err(|problem| self.site.error(self.own(TACH_READING_HIGH), problem).into())
+        let high = self.registers.byte(self.own(TACH_READING_HIGH))?;
+        let low = self.registers.byte(self.own(TACH_READING_LOW))?;
+        decode_tach(high, low).map_err(|problem| {
+            self.registers
+                .error(self.own(TACH_READING_HIGH), problem)
+                .into()
+        })
     }
 }
 

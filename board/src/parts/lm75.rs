@@ -74,13 +74,14 @@ impl<I: I2c + Send> TemperatureSensor for Lm75<I> {
             };
             return Err(self.site.error(CONF, problem));
         }
-        if conf[0] & CONF_SD != 0 {
-            let awake = [CONF.code, conf[0] & !CONF_SD];
-            self.bus
-                .write(address, &awake)
-                .map_err(self.site.bus(CONF))?;
+        if conf[0] & CONF_SD == 0 {
+            return self.temperature().map(drop);
         }
-        self.temperature().map(drop)
+        let awake = [CONF.code, conf[0] & !CONF_SD];
+        self.bus
+            .write(address, &awake)
+            .map_err(self.site.bus(CONF))?;
+        Err(self.site.error(CONF, Problem::NotReady))
     }
 
     fn read(&mut self) -> Readings {

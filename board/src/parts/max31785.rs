@@ -2,10 +2,10 @@
 //!
 //! The page stays selected between transfers, so every access selects its own: several drivers share one part.
 
-use super::error::{PartError, Problem, Register, Site, register};
+use super::error::{PartError, Problem, Register, register};
 use super::fan::{Fan, FanError};
+use super::registers::Registers;
 use crate::limits;
-use cgminer_hal::i2c::smbus::Smbus;
 use cgminer_hal::units::{DutyPercent, Rpm};
 use embedded_hal::i2c::I2c;
 use std::time::Instant;
@@ -28,8 +28,7 @@ const FULL: f32 = 10_000.0;
 
 /// One fan of a MAX31785.
 pub struct Max31785<I> {
-    smbus: Smbus<I>,
-    site: Site,
+    registers: Registers<I>,
     fan: u8,
 }
 
@@ -37,52 +36,35 @@ impl<I: I2c> Max31785<I> {
     /// Fan 0 to 5 of the part at a 7-bit address, usually 0x52.
     pub fn new(bus: I, address: u8, fan: u8) -> Self {
         Self {
-            smbus: Smbus::new(bus, address, false),
-            site: Site {
-                part: "MAX31785",
-                address,
-            },
+            registers: Registers::new("MAX31785", bus, address, false),
             fan,
         }
     }
 
     fn select(&mut self) -> Result<(), PartError> {
-        self.smbus
-            .write_byte(PAGE.code, self.fan)
-            .map_err(self.site.smbus(PAGE))
-    }
-
-    fn byte(&mut self, register: Register) -> Result<u8, PartError> {
-        self.smbus
-            .read_byte(register.code)
-            .map_err(self.site.smbus(register))
-    }
-
-    fn word(&mut self, register: Register) -> Result<u16, PartError> {
-        self.smbus
-            .read_word(register.code)
-            .map_err(self.site.smbus(register))
+        self.registers.write_byte(PAGE, self.fan)
     }
 }
 
 impl<I: I2c + Send> Fan for Max31785<I> {
     fn start(&mut self) -> Result<(), FanError> {
-        let identity = [self.byte(MFR_ID)?, self.byte(MFR_MODEL)?];
+        let identity = [
+            self.registers.byte(MFR_ID)?,
+            self.registers.byte(MFR_MODEL)?,
+        ];
         if identity != IDENTITY {
             let problem = Problem::WrongPart {
                 read: format!("{identity:02x?}"),
                 expected: "[4d, 53]",
             };
-            return Err(self.site.error(MFR_ID, problem).into());
+            return Err(self.registers.error(MFR_ID, problem).into());
         }
         self.set_duty(DutyPercent::FULL)?;
-        let config = self.byte(FAN_CONFIG_1_2)?;
+        let config = self.registers.byte(FAN_CONFIG_1_2)?;
         // The pulses per turn stay as the board's maker has stored them in the part.
         let wanted = config & !RPM | ENABLE;
         if wanted != config {
-            self.smbus
-                .write_byte(FAN_CONFIG_1_2.code, wanted)
-                .map_err(self.site.smbus(FAN_CONFIG_1_2))?;
+            self.registers.write_byte(FAN_CONFIG_1_2, wanted)?;
         }
         Ok(())
     }
@@ -90,15 +72,13 @@ impl<I: I2c + Send> Fan for Max31785<I> {
     fn set_duty(&mut self, duty: DutyPercent) -> Result<(), FanError> {
         self.select()?;
         let command = (duty.bounded().0 * FULL / 100.0).round() as u16;
-        self.smbus
-            .write_word(FAN_COMMAND_1.code, command)
-            .map_err(self.site.smbus(FAN_COMMAND_1))?;
+        self.registers.write_word(FAN_COMMAND_1, command)?;
         Ok(())
     }
 
     fn duty(&mut self) -> Result<DutyPercent, FanError> {
         self.select()?;
-        let command = self.word(FAN_COMMAND_1)?;
+        let command = self.registers.word(FAN_COMMAND_1)?;
         if f32::from(command) > FULL {
             // Above 10000 the part drives the fan by its own temperature table.
             let hint = "the fan is under the part's own control";
@@ -106,21 +86,21 @@ impl<I: I2c + Send> Fan for Max31785<I> {
                 read: command.to_string(),
                 hint,
             };
-            return Err(self.site.error(FAN_COMMAND_1, problem).into());
+            return Err(self.registers.error(FAN_COMMAND_1, problem).into());
         }
         Ok(DutyPercent(f32::from(command) * 100.0 / FULL))
     }
 
     fn rpm(&mut self, _: Instant) -> Result<Rpm, FanError> {
         self.select()?;
-        let rpm = Rpm(u32::from(self.word(READ_FAN_SPEED_1)?));
+        let rpm = Rpm(u32::from(self.registers.word(READ_FAN_SPEED_1)?));
         if rpm > limits::RPM_MAX {
             let hint = "check wiring and pulses per turn";
             let problem = Problem::Implausible {
                 read: rpm.to_string(),
                 hint,
             };
-            return Err(self.site.error(READ_FAN_SPEED_1, problem).into());
+            return Err(self.registers.error(READ_FAN_SPEED_1, problem).into());
         }
         Ok(rpm)
     }

@@ -16,6 +16,7 @@ pub mod max31785;
 pub mod mcp3208;
 pub mod pic16f1704;
 pub mod pmbus;
+mod registers;
 pub mod supply;
 pub mod temperature;
 pub mod tmp421;

@@ -1,11 +1,10 @@
 //! TMP451, ADT7461 and NCT218: own temperature and one remote diode. The same registers, told apart by their ID.
 //!
-//! Two scales exist: 0 to 127 C, and from -64 C with 64 added. The driver chooses the wider one on starting and asks
-//! CONFIGURATION on every look, so that a part which lost its supply in between is not read 64 C wrong.
+//! Two scales exist: 0 to 127 C, and from -64 C with 64 added; CONFIGURATION says which.
 
-use super::error::{PartError, Problem, Register, Site, register};
-use super::temperature::{Readings, TemperatureSensor};
-use cgminer_hal::i2c::smbus::Smbus;
+use super::error::{PartError, Problem, Register, register};
+use super::registers::Registers;
+use super::temperature::{Readings, TemperatureSensor, scale_offset, wake};
 use cgminer_hal::units::Celsius;
 use embedded_hal::i2c::I2c;
 
@@ -21,13 +20,6 @@ const DEVICE_ID: Register = register("DEVICE_ID", 0xFF);
 
 /// STATUS: the remote diode is open.
 const STATUS_OPEN: u8 = 0x04;
-/// CONFIGURATION: shutdown.
-const CONFIGURATION_SD: u8 = 0x40;
-/// CONFIGURATION: the extended scale, -64 to 191 C.
-const CONFIGURATION_RANGE: u8 = 0x04;
-/// What the extended scale adds.
-const EXTENDED_OFFSET: f32 = 64.0;
-
 /// Members of the family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tmp451Kind {
@@ -61,21 +53,15 @@ impl Tmp451Kind {
 
 /// A sensor of the family.
 pub struct Tmp451<I> {
-    smbus: Smbus<I>,
-    site: Site,
+    registers: Registers<I>,
     kind: Option<Tmp451Kind>,
 }
 
 impl<I: I2c> Tmp451<I> {
     /// A sensor at a 7-bit address, usually 0x4C or 0x4D.
     pub fn new(bus: I, address: u8) -> Self {
-        let site = Site {
-            part: "TMP451 or alike",
-            address,
-        };
         Self {
-            smbus: Smbus::new(bus, address, false),
-            site,
+            registers: Registers::new("TMP451 or alike", bus, address, false),
             kind: None,
         }
     }
@@ -85,17 +71,11 @@ impl<I: I2c> Tmp451<I> {
         self.kind
     }
 
-    fn byte(&mut self, register: Register) -> Result<u8, PartError> {
-        self.smbus
-            .read_byte(register.code)
-            .map_err(self.site.smbus(register))
-    }
-
     fn local(&mut self, offset: f32) -> Result<Celsius, PartError> {
-        let high = self.byte(LOCAL_TEMPERATURE_HIGH)?;
+        let high = self.registers.byte(LOCAL_TEMPERATURE_HIGH)?;
         // Only the TMP451 has a fraction of its own temperature; the others keep something else at that address.
         let low = match self.kind {
-            Some(Tmp451Kind::Tmp451) => self.byte(LOCAL_TEMPERATURE_LOW)?,
+            Some(Tmp451Kind::Tmp451) => self.registers.byte(LOCAL_TEMPERATURE_LOW)?,
             _ => 0,
         };
         Ok(scale(high, low, offset))
@@ -103,26 +83,13 @@ impl<I: I2c> Tmp451<I> {
 
     fn remote(&mut self, offset: f32) -> Result<Celsius, PartError> {
         // Reading the high byte holds the low one until it is read.
-        let high = self.byte(REMOTE_TEMPERATURE_HIGH)?;
-        let low = self.byte(REMOTE_TEMPERATURE_LOW)?;
+        let high = self.registers.byte(REMOTE_TEMPERATURE_HIGH)?;
+        let low = self.registers.byte(REMOTE_TEMPERATURE_LOW)?;
         // After the temperature: a diode that opened in between is seen, one that closed is believed a look later.
-        if self.byte(STATUS)? & STATUS_OPEN != 0 {
-            return Err(self.site.error(STATUS, Problem::OpenDiode));
+        if self.registers.byte(STATUS)? & STATUS_OPEN != 0 {
+            return Err(self.registers.error(STATUS, Problem::OpenDiode));
         }
         Ok(scale(high, low, offset))
-    }
-
-    /// What to take off the readings; an error while the part is not measuring.
-    fn offset(&mut self) -> Result<f32, PartError> {
-        let configuration = self.byte(CONFIGURATION_READ)?;
-        if configuration & CONFIGURATION_SD != 0 {
-            return Err(self.site.error(CONFIGURATION_READ, Problem::NotReady));
-        }
-        Ok(if configuration & CONFIGURATION_RANGE == 0 {
-            0.0
-        } else {
-            EXTENDED_OFFSET
-        })
     }
 }
 
@@ -132,33 +99,26 @@ fn scale(high: u8, low: u8, offset: f32) -> Celsius {
 
 impl<I: I2c + Send> TemperatureSensor for Tmp451<I> {
     fn start(&mut self) -> Result<(), PartError> {
-        let manufacturer = self.byte(MANUFACTURER_ID)?;
+        let manufacturer = self.registers.byte(MANUFACTURER_ID)?;
         let device = if manufacturer == 0x55 {
             0
         } else {
-            self.byte(DEVICE_ID)?
+            self.registers.byte(DEVICE_ID)?
         };
         let Some(kind) = Tmp451Kind::of(manufacturer, device) else {
             let read = format!("maker {manufacturer:#04x}, device {device:#04x}");
             let expected = "TMP451 (0x55), ADT7461 (0x41, 0x51 or 0x57) or NCT218 (0x1a, 0xca)";
             return Err(self
-                .site
+                .registers
                 .error(MANUFACTURER_ID, Problem::WrongPart { read, expected }));
         };
         self.kind = Some(kind);
-        self.site.part = kind.name();
-        let configuration = self.byte(CONFIGURATION_READ)?;
-        let wanted = (configuration & !CONFIGURATION_SD) | CONFIGURATION_RANGE;
-        if wanted != configuration {
-            self.smbus
-                .write_byte(CONFIGURATION_WRITE.code, wanted)
-                .map_err(self.site.smbus(CONFIGURATION_WRITE))?;
-        }
-        Ok(())
+        self.registers.rename(kind.name());
+        wake(&mut self.registers, CONFIGURATION_READ, CONFIGURATION_WRITE)
     }
 
     fn read(&mut self) -> Readings {
-        let offset = self.offset();
+        let offset = scale_offset(&mut self.registers, CONFIGURATION_READ);
         let local = offset.clone().and_then(|offset| self.local(offset));
         let remote = offset.and_then(|offset| self.remote(offset));
         let mut readings = Readings::local_only(local);

@@ -4,12 +4,12 @@ mod linear;
 
 pub use linear::{Linear16, linear11};
 
-use super::error::{PartError, Problem, Register, Site, register};
+use super::error::{PartError, Problem, Register, register};
+use super::registers::Registers;
 use super::supply::{Supply, SupplyReply, SupplyRequest};
 use crate::limits;
 use crate::moment::Moment;
 use crate::power::Measured;
-use cgminer_hal::i2c::smbus::Smbus;
 use cgminer_hal::units::{Celsius, Millivolts, Watts};
 use embedded_hal::i2c::I2c;
 use std::ops::RangeInclusive;
@@ -45,8 +45,7 @@ pub mod status {
 
 /// A PMBus supply.
 pub struct PmbusSupply<I> {
-    smbus: Smbus<I>,
-    site: Site,
+    registers: Registers<I>,
     allowed: RangeInclusive<Millivolts>,
     answer: Option<Result<SupplyReply, PartError>>,
 }
@@ -54,33 +53,20 @@ pub struct PmbusSupply<I> {
 impl<I: I2c> PmbusSupply<I> {
     /// A supply at a 7-bit address, with or without packet error code, that may be set to the voltages of the board file.
     pub fn new(bus: I, address: u8, pec: bool, allowed: RangeInclusive<Millivolts>) -> Self {
-        let site = Site {
-            part: "PMBus supply",
-            address,
-        };
+        let registers = Registers::new("PMBus supply", bus, address, pec);
         Self {
-            smbus: Smbus::new(bus, address, pec),
-            site,
+            registers,
             allowed,
             answer: None,
         }
     }
 
-    fn word(&mut self, register: Register) -> Result<u16, PartError> {
-        self.smbus
-            .read_word(register.code)
-            .map_err(self.site.smbus(register))
-    }
-
     /// The unit of `VOUT_COMMAND` and `READ_VOUT`, asked every time: it is the part's to choose.
     fn format(&mut self) -> Result<Linear16, PartError> {
-        let mode = self
-            .smbus
-            .read_byte(VOUT_MODE.code)
-            .map_err(self.site.smbus(VOUT_MODE))?;
+        let mode = self.registers.byte(VOUT_MODE)?;
         Linear16::of(mode).ok_or_else(|| {
             let read = format!("mode {mode:#04x}");
-            self.site.error(
+            self.registers.error(
                 VOUT_MODE,
                 Problem::WrongPart {
                     read,
@@ -92,7 +78,7 @@ impl<I: I2c> PmbusSupply<I> {
 
     fn voltage(&mut self, register: Register) -> Result<Millivolts, PartError> {
         let format = self.format()?;
-        let word = self.word(register)?;
+        let word = self.registers.word(register)?;
         format
             .decode(word)
             .filter(|volts| *volts <= limits::RAIL_MAX)
@@ -101,7 +87,7 @@ impl<I: I2c> PmbusSupply<I> {
                     read: format!("{word:#06x}"),
                     hint: "no such supply delivers that",
                 };
-                self.site.error(register, problem)
+                self.registers.error(register, problem)
             })
     }
 
@@ -112,7 +98,7 @@ impl<I: I2c> PmbusSupply<I> {
                 asked: voltage.to_string(),
                 allowed: format!("{least} to {most}"),
             };
-            return Err(self.site.error(VOUT_COMMAND, problem));
+            return Err(self.registers.error(VOUT_COMMAND, problem));
         }
         let format = self.format()?;
         let word = format.encode(voltage).ok_or_else(|| {
@@ -120,31 +106,29 @@ impl<I: I2c> PmbusSupply<I> {
                 asked: voltage.to_string(),
                 allowed: "what its format can say".to_owned(),
             };
-            self.site.error(VOUT_COMMAND, problem)
+            self.registers.error(VOUT_COMMAND, problem)
         })?;
-        self.smbus
-            .write_word(VOUT_COMMAND.code, word)
-            .map_err(self.site.smbus(VOUT_COMMAND))?;
-        let read = self.word(VOUT_COMMAND)?;
+        self.registers.write_word(VOUT_COMMAND, word)?;
+        let read = self.registers.word(VOUT_COMMAND)?;
         if read != word {
             let problem = Problem::NotTaken {
                 set: format!("{word:#06x}"),
                 read: format!("{read:#06x}"),
             };
-            return Err(self.site.error(VOUT_COMMAND, problem));
+            return Err(self.registers.error(VOUT_COMMAND, problem));
         }
         format.decode(read).map(SupplyReply::Set).ok_or_else(|| {
             let problem = Problem::Implausible {
                 read: format!("{read:#06x}"),
                 hint: "no such voltage",
             };
-            self.site.error(VOUT_COMMAND, problem)
+            self.registers.error(VOUT_COMMAND, problem)
         })
     }
 
     fn measure(&mut self) -> Result<SupplyReply, PartError> {
         let volts = self.voltage(READ_VOUT)?;
-        let status = self.word(STATUS_WORD)?;
+        let status = self.registers.word(STATUS_WORD)?;
         // Not every supply measures these: without them the rail is still known.
         let power = self.optional(READ_PIN, 0.0..=20_000.0)?.map(Watts);
         let temperature = self
@@ -165,7 +149,7 @@ impl<I: I2c> PmbusSupply<I> {
         register: Register,
         range: RangeInclusive<f32>,
     ) -> Result<Option<f32>, PartError> {
-        let word = match self.word(register) {
+        let word = match self.registers.word(register) {
             Ok(word) => word,
             Err(PartError {
                 problem:
@@ -184,7 +168,7 @@ impl<I: I2c> PmbusSupply<I> {
             Ok(Some(value))
         } else {
             let hint = "outside what such a part can measure";
-            Err(self.site.error(
+            Err(self.registers.error(
                 register,
                 Problem::Implausible {
                     read: value.to_string(),
@@ -196,13 +180,8 @@ impl<I: I2c> PmbusSupply<I> {
 
     fn switch(&mut self, on: bool) -> Result<SupplyReply, PartError> {
         let operation = if on { ON } else { 0 };
-        self.smbus
-            .write_byte(OPERATION.code, operation)
-            .map_err(self.site.smbus(OPERATION))?;
-        let read = self
-            .smbus
-            .read_byte(OPERATION.code)
-            .map_err(self.site.smbus(OPERATION))?;
+        self.registers.write_byte(OPERATION, operation)?;
+        let read = self.registers.byte(OPERATION)?;
         if read == operation {
             return Ok(SupplyReply::Done);
         }
@@ -210,14 +189,11 @@ impl<I: I2c> PmbusSupply<I> {
             set: format!("{operation:#04x}"),
             read: format!("{read:#04x}"),
         };
-        Err(self.site.error(OPERATION, problem))
+        Err(self.registers.error(OPERATION, problem))
     }
 
     fn text(&mut self, register: Register) -> Result<String, PartError> {
-        let block = self
-            .smbus
-            .read_block(register.code)
-            .map_err(self.site.smbus(register))?;
+        let block = self.registers.block(register)?;
         let text = String::from_utf8_lossy(&block);
         Ok(text
             .trim_matches(|character: char| character == '\0' || character.is_whitespace())
@@ -235,7 +211,7 @@ impl<I: I2c + Send> Supply for PmbusSupply<I> {
     fn begin(&mut self, request: SupplyRequest, _: Moment) -> Result<(), PartError> {
         if self.answer.is_some() {
             return Err(self
-                .site
+                .registers
                 .error(STATUS_WORD, Problem::Busy("an answer not yet taken")));
         }
         let reply = match request {
@@ -245,7 +221,7 @@ impl<I: I2c + Send> Supply for PmbusSupply<I> {
             SupplyRequest::Measure => self.measure(),
             SupplyRequest::Switch(on) => self.switch(on),
             SupplyRequest::Watchdog(_) => Err(self
-                .site
+                .registers
                 .error(OPERATION, Problem::Unsupported("a watchdog of its own"))),
         };
         self.answer = Some(Ok(reply?));
