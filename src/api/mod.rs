@@ -18,6 +18,7 @@ mod openapi;
 mod page;
 mod probe;
 mod routes;
+pub mod rpc;
 
 pub use failure::Failure;
 pub use probe::probe;

@@ -184,7 +184,7 @@ fn supply(supply: &Value) -> String {
 }
 
 fn rates(windows: &Value) -> String {
-    let names = ["5 s", "1 min", "15 min", "1 h", "24 h"];
+    let names = ["5 s", "1 min", "5 min", "15 min", "1 h", "24 h"];
     let windows = windows.as_array().map(Vec::as_slice).unwrap_or_default();
     if windows.is_empty() {
         return "no work yet".into();

@@ -61,6 +61,7 @@ pub const FIELDS: &[Field] = &[
     field("api", "run_directory", Kind::Text),
     field("api", "hosts", Kind::List),
     field("api", "maximum_connections", Kind::Number),
+    field("rpc", "listen", Kind::Text),
     field("log", "format", Kind::Text),
     field("log", "level", Kind::Text),
 ];

@@ -18,7 +18,7 @@ pub use fields::{FIELDS, Field, Kind};
 pub use layers::{Node, Origin, Position, SourceFile};
 pub use schema::{
     ApiSection, BoardSection, ChainsSection, Config, CoolingMode, CoolingSection, Listen,
-    LogFormat, LogLevel, LogSection, PoolSection, PoolsSection,
+    LogFormat, LogLevel, LogSection, PoolSection, PoolsSection, RpcSection,
 };
 pub use secret::Secret;
 

@@ -27,6 +27,8 @@ pub struct Config {
     pub cooling: CoolingSection,
     /// `[api]`
     pub api: ApiSection,
+    /// `[rpc]`
+    pub rpc: RpcSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -146,6 +148,22 @@ pub struct ApiSection {
     pub hosts: Vec<String>,
     /// Network clients at one time.
     pub maximum_connections: u16,
+}
+
+/// The cgminer API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RpcSection {
+    /// Where it listens.
+    pub listen: Listen,
+}
+
+impl Default for RpcSection {
+    fn default() -> Self {
+        Self {
+            listen: Listen::Off,
+        }
+    }
 }
 
 /// An address to listen at, or none.

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The windows, shortest first.
-pub const WINDOWS: [Duration; 5] = [
+pub const WINDOWS: [Duration; 6] = [
     Duration::from_secs(5),
     Duration::from_secs(60),
+    Duration::from_secs(5 * 60),
     Duration::from_secs(15 * 60),
     Duration::from_secs(60 * 60),
     Duration::from_secs(24 * 60 * 60),
@@ -229,7 +230,7 @@ mod tests {
                 "{rate:?}"
             );
         }
-        assert!(close(rates[4].rate.0, SHARE, 0.001), "{:?}", rates[4]);
+        assert!(close(rates[5].rate.0, SHARE, 0.001), "{:?}", rates[5]);
     }
 
     #[test]
@@ -249,7 +250,7 @@ mod tests {
         let start = Instant::now();
         let mut meter = HashRateMeter::new(start);
         meter.record(SHARE * 100.0, 100, after(start, 1.0));
-        let [five, minute, quarter, ..] = meter.read(after(start, 70.0));
+        let [five, minute, _, quarter, ..] = meter.read(after(start, 70.0));
         assert_eq!((five.shares, minute.shares, quarter.shares), (0, 0, 100));
         assert!(five.rate.0.abs() < f64::EPSILON);
         assert!(

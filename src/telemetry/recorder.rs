@@ -235,7 +235,7 @@ mod tests {
         for (second, count) in [(0, 0), (1, 10), (2, 0), (3, 1)] {
             recorder.look(accepted(count), None, after(start, second));
         }
-        assert_eq!(recorder.accepted(after(start, 4))[4].shares, 11);
+        assert_eq!(recorder.accepted(after(start, 4))[5].shares, 11);
     }
 
     /// A chain whose two chips find `nonces` each second, of which each stands for difficulty one.

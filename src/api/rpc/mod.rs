@@ -1,0 +1,172 @@
+//! The cgminer API, read commands only: one request, one reply, end of connection.
+//!
+//! cgminer itself serves one client after another, so a silent one blocks all. Here each has a task, a deadline and a bounded
+//! place.
+
+mod commands;
+mod reply;
+mod request;
+
+pub use request::{Refusal, Request, parse};
+
+use super::ApiError;
+use crate::telemetry::SnapshotSource;
+use request::{REQUEST_LIMIT, is_whole_json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+/// Clients at one time; another one is let go at once.
+const CLIENTS: usize = 32;
+/// For a whole request.
+const REQUEST_TIME: Duration = Duration::from_secs(3);
+/// A request in text has no end: it is whole when nothing more comes for so long.
+const QUIET_TIME: Duration = Duration::from_millis(100);
+/// For taking the reply.
+const REPLY_TIME: Duration = Duration::from_secs(5);
+/// Pause after the system refused to accept.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// The open door of the cgminer API.
+pub struct Rpc {
+    listener: TcpListener,
+    source: SnapshotSource,
+}
+
+impl Rpc {
+    /// Opens it. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be had.
+    pub fn open(address: SocketAddr, source: SnapshotSource) -> Result<Self, ApiError> {
+        let failed = |source| ApiError::Listen {
+            what: address.to_string(),
+            source,
+        };
+        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+        listener.set_nonblocking(true).map_err(failed)?;
+        Ok(Self {
+            listener: TcpListener::from_std(listener).map_err(failed)?,
+            source,
+        })
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    /// Serves until dropped.
+    pub async fn run(self) {
+        let permits = Arc::new(Semaphore::new(CLIENTS));
+        let mut clients = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        if let Ok(permit) = permits.clone().try_acquire_owned() {
+                            let source = self.source.clone();
+                            clients.spawn(async move {
+                                serve(stream, &source).await;
+                                drop(permit);
+                            });
+                        }
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a client of the cgminer API");
+                        sleep(PAUSE).await;
+                    }
+                },
+                Some(_) = clients.join_next() => {}
+            }
+        }
+    }
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, source: &SnapshotSource) {
+    let bytes = read_request(&mut stream).await;
+    if bytes.is_empty() {
+        return;
+    }
+    let mut reply = answer(&bytes, source).into_bytes();
+    // Every reply ends with a zero, in both forms.
+    reply.push(0);
+    let write = async {
+        stream.write_all(&reply).await?;
+        stream.shutdown().await
+    };
+    // A client that has gone is no news.
+    let _ = timeout(REPLY_TIME, write).await;
+}
+
+async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {
+    let deadline = Instant::now() + REQUEST_TIME;
+    let mut bytes = Vec::new();
+    let mut piece = [0; 1024];
+    while bytes.len() < REQUEST_LIMIT && !is_whole_json(&bytes) {
+        let begins_json = bytes.first() == Some(&b'{');
+        let until = if bytes.is_empty() || begins_json {
+            deadline
+        } else {
+            deadline.min(Instant::now() + QUIET_TIME)
+        };
+        match timeout_at(until, stream.read(&mut piece)).await {
+            Ok(Ok(count)) if count > 0 => {
+                bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+            }
+            _ => break,
+        }
+    }
+    bytes.truncate(REQUEST_LIMIT);
+    bytes
+}
+
+/// The reply to a whole request, without its closing zero.
+fn answer(bytes: &[u8], source: &SnapshotSource) -> String {
+    let when = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let Request {
+        json,
+        commands,
+        parameter,
+    } = match parse(bytes) {
+        Ok(request) => request,
+        Err(Refusal { json: true, reply }) => return reply.to_json(when),
+        Err(Refusal { reply, .. }) => return reply.to_text(when),
+    };
+    let snapshot = source.snapshot();
+    let joined = commands.len() > 1;
+    let reply = |command: &str| commands::answer(command, parameter.as_deref(), joined, &snapshot);
+    match (json, commands.as_slice()) {
+        (true, [command]) => reply(command).to_json(when),
+        (false, [command]) => reply(command).to_text(when),
+        (true, commands) => {
+            let member = |command: &String| {
+                let name = serde_json::Value::from(command.as_str());
+                format!("{name}:[{}]", reply(command).to_json(when))
+            };
+            let members: Vec<String> = commands.iter().map(member).collect();
+            format!("{{{},\"id\":1}}", members.join(","))
+        }
+        (false, commands) => {
+            let part = |command: &String| {
+                let name: String = command
+                    .chars()
+                    .filter(|letter| letter.is_ascii_graphic())
+                    .collect();
+                format!("CMD={name}|{}", reply(command).to_text(when))
+            };
+            commands.iter().map(part).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

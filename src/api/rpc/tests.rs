@@ -1,0 +1,289 @@
+use super::*;
+use crate::telemetry::samples::Rooms;
+use serde_json::Value;
+use tokio::io::duplex;
+
+/// Replies captured from cgminer 4.11.1 (github.com/ckolivas/cgminer, commit b8491c66) on a machine without devices.
+const CAPTURED: &str = include_str!("../../../tests/data/cgminer_api_replies.jsonl");
+
+fn captured() -> impl Iterator<Item = (String, String)> {
+    CAPTURED.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let request = match line["raw_request"].as_str() {
+            Some(raw) => raw.to_owned(),
+            None => line["request"].to_string(),
+        };
+        (
+            request,
+            line["reply"]
+                .as_str()
+                .unwrap()
+                .trim_end_matches('\0')
+                .to_owned(),
+        )
+    })
+}
+
+/// Names and values of the first object of a section, in their order and with their digits. Its values are plain ones.
+fn members(reply: &str, section: &str) -> Vec<(String, String)> {
+    let start = format!("\"{section}\":[{{");
+    let mut rest = reply
+        .split_once(&start)
+        .unwrap_or_else(|| panic!("{section} in {reply}"))
+        .1;
+    let mut members = Vec::new();
+    loop {
+        let name = quoted(rest);
+        let value_start = &rest[name.len() + 1..];
+        let value = if value_start.starts_with('"') {
+            quoted(value_start)
+        } else {
+            value_start.split([',', '}']).next().unwrap()
+        };
+        members.push((name.to_owned(), value.to_owned()));
+        rest = &value_start[value.len()..];
+        if rest.starts_with('}') {
+            return members;
+        }
+        rest = &rest[1..];
+    }
+}
+
+/// The quoted text at the start.
+fn quoted(text: &str) -> &str {
+    let mut escaped = false;
+    let end = text[1..].find(|letter| {
+        let ends = letter == '"' && !escaped;
+        escaped = letter == '\\' && !escaped;
+        ends
+    });
+    &text[..end.unwrap() + 2]
+}
+
+/// What a value's text looks like: digits as one 0, but as many behind a point as there are.
+fn form(text: &str) -> String {
+    match text.as_bytes().first() {
+        Some(b'"') => "text".into(),
+        Some(b't' | b'f') => "truth".into(),
+        Some(b'n') => "unknown".into(),
+        _ => match text.split_once('.') {
+            Some((_, digits)) => format!("0.{}", "0".repeat(digits.len())),
+            None => "0".into(),
+        },
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_have_the_members_order_and_digits_of_captured_ones() {
+    let (source, _rooms) = Rooms::at_work();
+    let mut compared = 0;
+    for (request, theirs) in captured() {
+        let request_json: Value = serde_json::from_str(&request).unwrap_or_default();
+        let command = request_json["command"].as_str().unwrap_or_default();
+        let reads = [
+            "version", "config", "summary", "pools", "stats", "coin", "asccount", "pgacount",
+            "lcd", "check",
+        ];
+        if !reads.contains(&command) {
+            continue;
+        }
+        let section = match command {
+            "asccount" => "ASCS".into(),
+            "pgacount" => "PGAS".into(),
+            _ => command.to_ascii_uppercase(),
+        };
+        let ours = answer(request.as_bytes(), &source);
+        for section in ["STATUS", &section] {
+            let (ours, theirs) = (members(&ours, section), members(&theirs, section));
+            let names = |members: &[(String, String)]| -> Vec<String> {
+                members.iter().map(|(name, _)| name.clone()).collect()
+            };
+            assert_eq!(names(&ours), names(&theirs), "{command}");
+            for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
+                let (ours, theirs) = (form(ours), form(theirs));
+                // cgminer writes Hotplug as a number or as "None".
+                let same = ours == theirs || ours == "unknown" || name == "\"Hotplug\"";
+                assert!(same, "{command} {name}: {ours} where cgminer has {theirs}");
+            }
+        }
+        compared += 1;
+    }
+    assert!(compared >= 10, "{compared}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_have_the_codes_and_words_of_captured_ones() {
+    let (source, _rooms) = Rooms::at_work();
+    let mut compared = 0;
+    for (request, theirs) in captured() {
+        if ![
+            "{bad json",
+            "{\"command\":5}",
+            "{\"parameter\":\"x\"}",
+            "[]",
+            "{}",
+            "{\"command\":\"version\"}\0",
+        ]
+        .contains(&request.as_str())
+            && !request.contains("nosuch\"")
+        {
+            continue;
+        }
+        let ours = answer(request.as_bytes(), &source);
+        let status = |reply: &str| {
+            let reply: Value = serde_json::from_str(reply).unwrap_or_default();
+            (
+                reply["STATUS"][0]["Code"].clone(),
+                reply["STATUS"][0]["Msg"].clone(),
+            )
+        };
+        assert_eq!(status(&ours), status(&theirs), "{request}");
+        assert_eq!(ours.starts_with('{'), theirs.starts_with('{'), "{request}");
+        assert_eq!(
+            ours.contains("Description"),
+            theirs.contains("Description"),
+            "{request}"
+        );
+        compared += 1;
+    }
+    assert!(compared >= 6, "{compared}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_those_of_the_snapshot() {
+    let (source, _rooms) = Rooms::at_work();
+    let ask = |request: &str| -> Value {
+        serde_json::from_str(&answer(request.as_bytes(), &source)).unwrap()
+    };
+    let summary = ask("{\"command\":\"summary\"}");
+    assert_eq!(summary["SUMMARY"][0]["Accepted"], 9);
+    assert_eq!(summary["SUMMARY"][0]["Best Share"], Value::Null);
+    let devs = ask("{\"command\":\"devs\"}");
+    assert_eq!(devs["DEVS"][0]["Temperature"], 65.5);
+    assert_eq!(
+        ask("{\"command\":\"asc\",\"parameter\":0}")["ASC"][0],
+        devs["DEVS"][0]
+    );
+    assert_eq!(
+        ask("{\"command\":\"asc\",\"parameter\":3}")["STATUS"][0]["Msg"],
+        "Invalid ASC id 3 - range is 0 - 0"
+    );
+    let pools = ask("{\"command\":\"pools\"}");
+    assert_eq!(pools["POOLS"][0]["URL"], "stratum+tcp://pool.example:3333");
+    assert_eq!(pools["POOLS"][0]["Status"], "Alive");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_can_be_changed() {
+    let (source, _rooms) = Rooms::at_work();
+    for command in [
+        "switchpool",
+        "addpool",
+        "quit",
+        "restart",
+        "privileged",
+        "ascset",
+    ] {
+        let reply = answer(format!("{command}|0").as_bytes(), &source);
+        assert!(
+            reply.contains(",Code=45,") && reply.starts_with("STATUS=E,"),
+            "{reply}"
+        );
+        let reply = answer(format!("check|{command}").as_bytes(), &source);
+        assert!(reply.ends_with("CHECK,Exists=Y,Access=N|"), "{reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn joined_commands_are_answered_each_under_its_name() {
+    let (source, _rooms) = Rooms::at_work();
+    let json: Value =
+        serde_json::from_str(&answer(b"{\"command\":\"version+asc+pools\"}", &source)).unwrap();
+    assert_eq!(json["version"][0]["VERSION"][0]["API"], "3.7");
+    assert_eq!(
+        json["asc"][0]["STATUS"][0]["Code"], 45,
+        "asc cannot be joined"
+    );
+    assert_eq!(json["pools"][0]["POOLS"][0]["POOL"], 0);
+    assert_eq!(json["id"], 1);
+    let text = answer(b"version+pools", &source);
+    assert!(
+        text.starts_with("CMD=version|STATUS=S,") && text.contains("|CMD=pools|STATUS=S,"),
+        "{text}"
+    );
+    assert!(
+        text.contains("|POOL=0,URL=stratum+tcp://pool.example:3333,"),
+        "{text}"
+    );
+}
+
+/// Sends the pieces half a second apart and reads to the end.
+async fn dialogue(pieces: &[&str], hang_up: bool) -> (String, Duration) {
+    let (source, _rooms) = Rooms::at_work();
+    let (mut client, server) = duplex(65_536);
+    let start = Instant::now();
+    let serving = async {
+        serve(server, &source).await;
+        start.elapsed()
+    };
+    let asking = async {
+        for piece in pieces {
+            client.write_all(piece.as_bytes()).await.unwrap();
+            sleep(Duration::from_millis(50)).await;
+        }
+        if hang_up {
+            client.shutdown().await.unwrap();
+        }
+        let mut reply = String::new();
+        client.read_to_string(&mut reply).await.unwrap();
+        reply
+    };
+    let (took, reply) = tokio::join!(serving, asking);
+    (reply, took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_in_pieces_is_answered_whole_and_closed_with_one_zero() {
+    for pieces in [&["{\"command\"", ":\"version\"", "}"][..], &["ver", "sion"]] {
+        let (reply, took) = dialogue(pieces, false).await;
+        assert!(reply.contains("CGMiner versions"), "{reply}");
+        assert!(reply.ends_with('\0') && reply.matches('\0').count() == 1);
+        assert!(took < REQUEST_TIME, "{took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_client_and_an_unfinished_request_end_in_time() {
+    let (reply, took) = dialogue(&[], false).await;
+    assert_eq!((reply.as_str(), took), ("", REQUEST_TIME));
+    let (reply, took) = dialogue(&["{\"command\":"], false).await;
+    assert!(
+        reply.contains("\"Code\":23,") && took == REQUEST_TIME,
+        "{reply} {took:?}"
+    );
+    let (reply, _) = dialogue(&["{\"command\":"], true).await;
+    assert!(reply.contains("\"Code\":23,"), "{reply}");
+    let (reply, _) = dialogue(&[&"x".repeat(10_000)], false).await;
+    assert!(reply.contains("Code=14,"), "{reply}");
+}
+
+#[tokio::test]
+async fn many_silent_clients_block_nobody() {
+    let (source, _rooms) = Rooms::at_work();
+    let rpc = Rpc::open(([127, 0, 0, 1], 0).into(), source).unwrap();
+    let address = rpc.address().unwrap();
+    let task = tokio::spawn(rpc.run());
+    let mut silent = Vec::new();
+    for _ in 0..CLIENTS - 1 {
+        silent.push(tokio::net::TcpStream::connect(address).await.unwrap());
+    }
+    let mut client = tokio::net::TcpStream::connect(address).await.unwrap();
+    client
+        .write_all(b"{\"command\":\"version\"}")
+        .await
+        .unwrap();
+    let mut reply = String::new();
+    client.read_to_string(&mut reply).await.unwrap();
+    assert!(reply.contains("CGMiner versions"), "{reply}");
+    task.abort();
+}
