@@ -19,9 +19,10 @@ use chain::ChainWiring;
 pub use chain::UartOpener;
 pub use chains::{ChipTraits, LayoutError};
 
+use crate::api::rpc::Rpc;
 use crate::api::{Api, ApiError};
 use crate::chain::ChainStatus;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::link::{LinkError, MinerEnd, Request};
 use crate::pool::manager::{self, ManagerPorts};
 use crate::pool::status::PoolsStatus;
@@ -126,6 +127,10 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         keeper: miner.keeper.status(),
     });
     let api = Api::open(&miner.config.api, snapshots.clone())?;
+    let rpc = match miner.config.rpc.listen {
+        Listen::Off => None,
+        Listen::At(address) => Some(Rpc::open(address, snapshots.clone())?),
+    };
     if let Some(opened) = miner.opened {
         let address = api.address();
         // Whoever asked may have gone; the endpoint is open all the same.
@@ -137,6 +142,9 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
 
     let mut tasks = JoinSet::new();
     tasks.spawn(api.run());
+    if let Some(rpc) = rpc {
+        tasks.spawn(rpc.run());
+    }
     tasks.spawn(snapshots.record());
     tasks.spawn(add_up(chain_statuses.clone(), hashes));
     tasks.spawn(liveness::prove(

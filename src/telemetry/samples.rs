@@ -35,11 +35,6 @@ pub fn keeper() -> KeeperStatus {
         last_cause: None,
         tier: Tier::Normal,
         throttle: Throttle(100),
-        tiers: Tiers {
-            target: Celsius(60.0),
-            hot: Celsius(80.0),
-            dangerous: Celsius(90.0),
-        },
         fan_mode: FanMode::Auto,
         sensors: vec![SensorStatus {
             name: "chain 0 inlet".into(),
@@ -47,6 +42,11 @@ pub fn keeper() -> KeeperStatus {
             reading: Some(Celsius(55.5)),
             age_seconds: Some(0.25),
             acted_on: Some(Celsius(65.5)),
+            tiers: Tiers {
+                target: Celsius(60.0),
+                hot: Celsius(80.0),
+                dangerous: Celsius(90.0),
+            },
             fault: None,
         }],
         chains: vec![ChainSafety {

@@ -53,7 +53,7 @@ impl Feed {
                         self.latest.send_replace(text.into());
                     }
                     Err(error) => {
-                        tracing::error!(%error, "the status could not be written as JSON")
+                        tracing::error!(%error, "the status could not be written as JSON");
                     }
                 }
             }

@@ -284,23 +284,20 @@ fn device(snapshot: &Snapshot, parameter: Option<&str>) -> Reply {
     if snapshot.chains.is_empty() {
         return Reply::bare('E', 105, "No ASCs");
     }
-    let index = parameter.parse::<usize>().ok();
-    match index.and_then(|index| Some((index, snapshot.chains.get(index)?))) {
-        Some((index, chain)) => Reply::with(
-            106,
-            format!("ASC{index}"),
-            "ASC",
-            vec![chain_members(snapshot, chain)],
-        ),
-        None => {
-            let shown: String = parameter.chars().take(20).collect();
-            Reply::bare(
-                'E',
-                107,
-                format!("Invalid ASC id {shown} - range is 0 - {last}"),
-            )
-        }
+    let chain = parameter
+        .parse()
+        .ok()
+        .and_then(|index: usize| snapshot.chains.get(index));
+    if let Some(chain) = chain {
+        let members = chain_members(snapshot, chain);
+        return Reply::with(106, format!("ASC{}", chain.index), "ASC", vec![members]);
     }
+    let shown: String = parameter.chars().take(20).collect();
+    Reply::bare(
+        'E',
+        107,
+        format!("Invalid ASC id {shown} - range is 0 - {last}"),
+    )
 }
 
 fn chain_members(snapshot: &Snapshot, chain: &Chain) -> Members {

@@ -157,10 +157,7 @@ fn answer(bytes: &[u8], source: &SnapshotSource) -> String {
         }
         (false, commands) => {
             let part = |command: &String| {
-                let name: String = command
-                    .chars()
-                    .filter(|letter| letter.is_ascii_graphic())
-                    .collect();
+                let name: String = command.chars().filter(char::is_ascii_graphic).collect();
                 format!("CMD={name}|{}", reply(command).to_text(when))
             };
             commands.iter().map(part).collect()
