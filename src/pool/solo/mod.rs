@@ -6,6 +6,7 @@
 //! ```
 
 pub mod address;
+pub mod auth;
 pub mod block;
 pub mod coinbase;
 mod hash;

@@ -1,16 +1,14 @@
 //! JSON-RPC calls to the owner's node: one HTTP connection each, with a deadline and a bound on what comes back.
 
+use super::auth::CookieError;
+pub use super::auth::RpcAuth;
 use super::http::{HttpError, ResponseDecoder};
 use crate::pool::connection::Connector;
 use crate::pool::settings::Deadlines;
 use crate::pool::url::{Host, PoolUrl, Transport};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -19,33 +17,8 @@ use tokio::time::timeout;
 
 /// Most bytes of an answer that is not a template.
 pub const SMALL_ANSWER: usize = 1024 * 1024;
-/// Longest cookie file that is read; bitcoind writes 75 bytes.
-const LONGEST_COOKIE: u64 = 4096;
 /// Longest text of the node that is kept or logged.
 const LONGEST_TEXT: usize = 200;
-
-/// How the node knows us.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub enum RpcAuth {
-    /// bitcoind's cookie file. It changes at each start of the node, so it is read again for every call.
-    Cookie(PathBuf),
-    /// `rpcauth` or `rpcuser` of the node.
-    Password {
-        /// User.
-        user: String,
-        /// Password.
-        password: String,
-    },
-}
-
-impl fmt::Debug for RpcAuth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cookie(path) => write!(f, "Cookie({})", path.display()),
-            Self::Password { user, .. } => write!(f, "Password({user}, hidden)"),
-        }
-    }
-}
 
 /// Why a call gave no result.
 #[derive(Debug, Error)]
@@ -91,13 +64,8 @@ pub enum RpcError {
         source: HttpError,
     },
     /// The cookie file cannot be used.
-    #[error("cookie file {}: {reason}; check that the node runs and that this user may read the file", .path.display())]
-    Cookie {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
     /// 401.
     #[error("node {node}: user or password refused (401); check them, or the cookie file's path")]
     Unauthorized {
@@ -326,18 +294,11 @@ impl RpcClient {
     }
 
     fn request_bytes(&self, body: &[u8]) -> Result<Vec<u8>, RpcError> {
-        let credentials = match &self.auth {
-            RpcAuth::Cookie(path) => read_cookie(path).map_err(|reason| RpcError::Cookie {
-                path: path.clone(),
-                reason,
-            })?,
-            RpcAuth::Password { user, password } => format!("{user}:{password}"),
-        };
         let head = format!(
-            "POST / HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {}\r\nContent-Type: application/json\r\n\
+            "POST / HTTP/1.1\r\nHost: {}\r\nAuthorization: {}\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\nConnection: close\r\n\r\n",
             self.node(),
-            base64(credentials.as_bytes()),
+            self.auth.header()?,
             body.len()
         );
         Ok([head.as_bytes(), body].concat())
@@ -398,24 +359,6 @@ async fn parse<T: DeserializeOwned + Send + 'static>(body: Vec<u8>) -> Result<An
     }
 }
 
-fn read_cookie(path: &Path) -> Result<String, String> {
-    // Opening a pipe would wait for its other end.
-    let is_file = std::fs::metadata(path).map(|metadata| metadata.is_file());
-    if !is_file.map_err(|error| error.to_string())? {
-        return Err("is no regular file".into());
-    }
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let mut text = String::new();
-    file.take(LONGEST_COOKIE)
-        .read_to_string(&mut text)
-        .map_err(|error| error.to_string())?;
-    let line = text.lines().next().unwrap_or_default().trim();
-    if !line.contains(':') || !line.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("holds no `user:password` line".into());
-    }
-    Ok(line.to_owned())
-}
-
 /// Text of the node for messages: bounded, without control characters.
 pub(super) fn bounded(text: &str) -> String {
     text.chars()
@@ -424,29 +367,11 @@ pub(super) fn bounded(text: &str) -> String {
         .collect()
 }
 
-/// Base64 (RFC 4648), for the one header that wants it.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0, |bits, index| {
-            bits << 8 | u32::from(group.get(index).copied().unwrap_or(0))
-        });
-        for position in 0..4 {
-            let digit = (bits >> (18 - 6 * position) & 0x3f) as usize;
-            let letter = ALPHABET.get(digit).filter(|_| position <= group.len());
-            text.push(letter.map_or('=', |letter| char::from(*letter)));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pool::connection::DirectConnector;
     use serde_json::{Value, json};
-    use std::io::Write;
     use tokio::net::TcpListener;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -604,48 +529,5 @@ mod tests {
             ),
             "{error}"
         );
-    }
-
-    #[tokio::test]
-    async fn the_cookie_is_read_again_for_each_call() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        write!(file, "__cookie__:one").unwrap();
-        let auth = RpcAuth::Cookie(file.path().to_owned());
-        let client = client(1, auth);
-        let header =
-            |client: &RpcClient| String::from_utf8(client.request_bytes(b"").unwrap()).unwrap();
-        assert!(header(&client).contains(&base64(b"__cookie__:one")));
-        std::fs::write(file.path(), "__cookie__:two\n").unwrap();
-        assert!(header(&client).contains(&base64(b"__cookie__:two")));
-        std::fs::write(file.path(), "a: b\r\nEvil: header").unwrap();
-        assert!(matches!(
-            client.request_bytes(b""),
-            Err(RpcError::Cookie { .. })
-        ));
-        file.close().unwrap();
-        assert!(matches!(
-            client.request_bytes(b""),
-            Err(RpcError::Cookie { .. })
-        ));
-    }
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
-
-    #[test]
-    fn passwords_are_never_printed() {
-        assert!(!format!("{:?}", password()).contains("secret"));
     }
 }
