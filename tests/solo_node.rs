@@ -23,11 +23,12 @@ use cgminer_rs::work::{Job, Share};
 use machine::Rig;
 use node::Node;
 use serde_json::{Value, json};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{sleep, timeout};
 
 /// Who the miner works for: nobody's key, of BIP 173's examples.
 const OWNER: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
@@ -208,6 +209,51 @@ async fn the_emulated_machine_mines_blocks_that_a_real_node_accepts() {
     let tips = node.call("getchaintips", json!([])).await;
     let branches = tips.as_array().expect("tips").len() as u64 - 1;
     assert!(branches <= shares.rejected.stale, "{tips}");
+}
+
+#[tokio::test]
+async fn the_daemon_itself_mines_at_a_real_node_and_ends_when_asked() {
+    let Some(program) = node::program() else {
+        return;
+    };
+    let node = Node::start(&program).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("solo.toml");
+    std::fs::write(&config, node.pool_section(OWNER)).expect("written");
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_cgminer-rs"))
+        .args(["run", "--emulated", "--listen", "off", "--config"])
+        .arg(&config)
+        .arg("--run-directory")
+        .arg(directory.path().join("run"))
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the daemon starts");
+    let mined = async {
+        while node.height().await < BLOCKS {
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    let mined = timeout(PATIENCE, mined).await;
+    let asked = Command::new("kill").arg(daemon.id().to_string()).status();
+    let ended = spawn_blocking(move || daemon.wait())
+        .await
+        .expect("no panic")
+        .expect("an end");
+    assert!(asked.expect("kill runs").success());
+    assert!(
+        mined.is_ok(),
+        "{} blocks in {PATIENCE:?}",
+        node.height().await
+    );
+    assert!(ended.success(), "{ended}");
+
+    let mut rolled = 0;
+    for height in 1..=node.height().await {
+        let block = node.block(height).await;
+        assert!(is_ours(&block));
+        rolled += u32::from(block["version"] != 0x2000_0000);
+    }
+    assert!(rolled > 0, "the chips roll versions");
 }
 
 #[tokio::test]

@@ -89,8 +89,22 @@ impl Node {
 
     /// What a miner needs to know of it.
     pub fn settings(&self, payout_address: &str) -> SoloSettings {
-        let cookie = self.directory.path().join("regtest/.cookie");
-        SoloSettings::new(host(), self.port, RpcAuth::Cookie(cookie), payout_address)
+        let auth = RpcAuth::Cookie(self.cookie());
+        SoloSettings::new(host(), self.port, auth, payout_address)
+    }
+
+    /// The same as an owner writes it.
+    pub fn pool_section(&self, payout_address: &str) -> String {
+        let (port, cookie) = (self.port, self.cookie());
+        format!(
+            "[[pool]]\nurl = \"http://127.0.0.1:{port}\"\npayout_address = \"{payout_address}\"\n\
+             cookie_file = \"{}\"\n",
+            cookie.display()
+        )
+    }
+
+    fn cookie(&self) -> PathBuf {
+        self.directory.path().join("regtest/.cookie")
     }
 
     pub async fn call(&self, method: &'static str, params: Value) -> Value {
