@@ -132,7 +132,7 @@ async fn live(device: &DeviceUart, state: &Mutex<State>) {
             let mut state = state.lock().expect("no panic while it was held");
             state.log.push(Received {
                 at: Instant::now(),
-                baud: device.host_baud(),
+                baud: device.host_baud().expect("the line has a speed"),
                 bytes: frame.clone(),
             });
             let answer = state.answer(&frame);
