@@ -3,6 +3,7 @@
 //!
 //! The pool is a thread behind a loopback TCP connection, the chips are the emulated L7 (3 x 126) in another. Between them runs
 //! the daemon's own code: session, manager, chain tasks. Times are taken where bytes cross the process's edge.
+#![allow(clippy::expect_used, reason = "what cannot go on says why")]
 
 mod pipeline {
     pub mod pool;
@@ -196,7 +197,7 @@ impl GpioReset {
 }
 
 impl ResetLine for GpioReset {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "bench"
     }
 

@@ -1,6 +1,7 @@
 //! Keeps the arrows between rooms, and a few laws that a reader would otherwise have to take on trust.
 //!
 //! The picture is `docs/architecture.md`; the table here is its executable form.
+#![allow(clippy::expect_used, reason = "what cannot go on says why")]
 
 use std::collections::BTreeSet;
 use std::fs;

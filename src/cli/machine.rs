@@ -73,16 +73,14 @@ fn named_board(config: &Config) -> Result<BoardFile, Failure> {
         return BoardFile::parse(&text, &path.display().to_string()).map_err(failed);
     }
     let catalog = Catalog::load(Some(Path::new(BOARD_DIRECTORY))).map_err(failed)?;
-    match &config.board.name {
-        Some(name) => catalog.get(name).cloned().map_err(failed),
-        None => {
-            let names: Vec<_> = catalog.iter().map(|board| board.name.as_str()).collect();
-            Err(Failure::Other(format!(
-                "no board is named, so nothing is driven; set board.name to one of: {}",
-                names.join(", ")
-            )))
-        }
+    if let Some(name) = &config.board.name {
+        return catalog.get(name).cloned().map_err(failed);
     }
+    let names: Vec<_> = catalog.iter().map(|board| board.name.as_str()).collect();
+    Err(Failure::Other(format!(
+        "no board is named, so nothing is driven; set board.name to one of: {}",
+        names.join(", ")
+    )))
 }
 
 #[cfg(feature = "emulator")]
@@ -90,6 +88,7 @@ pub mod emulation {
     //! The emulated machine.
 
     use super::Machine;
+    use crate::chain::ticket_mask::SILICON_ZERO_BITS;
     use crate::chain::{Pacing, TicketMask};
     use crate::cli::Failure;
     use crate::miner::ChipTraits;
@@ -110,14 +109,18 @@ pub mod emulation {
         _running: RunningMachine,
     }
 
-    /// Switches on the emulated L7, on a thread of its own and real time. Must be called on a tokio runtime.
+    /// Switches on the emulated L7, on a thread of its own and real time. Must be called on a tokio runtime. Its chips
+    /// demand `zero_bits` of a hash, or what its description says.
     ///
     /// # Errors
     /// When its description is wrong or the system has no thread for it.
-    pub fn start() -> Result<Emulation, Failure> {
+    pub fn start(zero_bits: Option<u8>) -> Result<Emulation, Failure> {
         let failed =
             |what: &dyn std::fmt::Display| Failure::Other(format!("emulated machine: {what}"));
-        let settings = MachineSettings::l7().map_err(|error| failed(&error))?;
+        let mut settings = MachineSettings::l7().map_err(|error| failed(&error))?;
+        if let Some(bits) = zero_bits {
+            settings.search.hardwired_zero_bits = bits.min(SILICON_ZERO_BITS).into();
+        }
         let catalog = Catalog::load(None).map_err(|error| failed(&error))?;
         let board = catalog.get(BOARD).map_err(|error| failed(&error))?.clone();
         let hardwired_zero_bits =

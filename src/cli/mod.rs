@@ -42,6 +42,8 @@ Options of all commands that read a configuration:
 
 Options of run:
       --emulated            drive an emulated machine instead of this board's
+      --zero-bits N         zero bits that emulated chips demand of a hash
+                            (silicon: 32); fewer find nonces faster
 
 Options of demo:
       --seconds N           end by itself after N seconds

@@ -6,7 +6,7 @@ use super::machine::emulation;
 use super::options::Options;
 use super::{Failure, logs, single};
 use crate::config::Config;
-use lexopt::Arg::Long;
+use lexopt::{Arg::Long, ValueExt};
 use std::future::Future;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -15,9 +15,11 @@ use tracing::{info, warn};
 pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let mut options = Options::default();
     let mut emulated = false;
+    let mut zero_bits = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("emulated") => emulated = true,
+            Long("zero-bits") => zero_bits = Some(parser.value()?.parse()?),
             other => {
                 let flag = Options::flag(other)?;
                 options.take(flag, parser.value()?)?;
@@ -26,10 +28,14 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     let config = options.load()?.config;
     let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+    if zero_bits.is_some() && !emulated {
+        let problem = "--zero-bits is for --emulated alone: silicon has 32, wired in";
+        return Err(Failure::Usage(problem.into()));
+    }
     runtime()?.block_on(async {
         let stop = stop_asked()?;
         if emulated {
-            drive_emulated(config, stop).await
+            drive_emulated(zero_bits, config, stop).await
         } else {
             drive(Machine::real(&config)?, config, stop).await
         }
@@ -58,14 +64,22 @@ pub fn stop_asked() -> Result<impl Future<Output = ()>, Failure> {
 }
 
 #[cfg(feature = "emulator")]
-async fn drive_emulated(config: Config, stop: impl Future<Output = ()>) -> Result<(), Failure> {
-    let emulation = emulation::start()?;
+async fn drive_emulated(
+    zero_bits: Option<u8>,
+    config: Config,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let emulation = emulation::start(zero_bits)?;
     warn!("the machine is emulated: its readings and its hashrate are those of a simulation");
     drive(emulation.machine, config, stop).await
 }
 
 #[cfg(not(feature = "emulator"))]
-async fn drive_emulated(_: Config, _: impl Future<Output = ()>) -> Result<(), Failure> {
+async fn drive_emulated(
+    _: Option<u8>,
+    _: Config,
+    _: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     Err(Failure::Usage(
         "this build has no emulated machine; build with the feature `emulator`".into(),
     ))
@@ -89,7 +103,8 @@ async fn drive(
                     info!("status: http://{address}/api/v1/status");
                 }
             }
-            std::future::pending().await
+            // The last miner has ended; the keeper's word is what counts.
+            std::future::pending::<()>().await;
         } => Ok(()),
     }
 }

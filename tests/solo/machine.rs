@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 /// Zero bits that the emulated chips demand: some tickets a second on any machine, each of which is a block on regtest.
-const ZERO_BITS: u8 = 18;
+pub const ZERO_BITS: u8 = 18;
 
 pub struct Rig {
     pub statuses: Vec<watch::Receiver<ChainStatus>>,

@@ -24,11 +24,11 @@ pub struct Node {
     client: RpcClient,
 }
 
-/// The node's program: `CGMINER_TEST_BITCOIND`, or where `tests/peers/bitcoin-knots.sh` puts it. `None` where there is
+/// The node's program: `TEST_BITCOIND`, or where `tests/peers/bitcoin-knots.sh` puts it. `None` where there is
 /// none, which in CI is a failure.
 pub fn program() -> Option<PathBuf> {
     let installed = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/knots/bin/bitcoind");
-    let program = std::env::var_os("CGMINER_TEST_BITCOIND").map_or(installed, PathBuf::from);
+    let program = std::env::var_os("TEST_BITCOIND").map_or(installed, PathBuf::from);
     if program.is_file() {
         return Some(program);
     }
@@ -93,18 +93,14 @@ impl Node {
         SoloSettings::new(host(), self.port, auth, payout_address)
     }
 
-    /// The same as an owner writes it.
-    pub fn pool_section(&self, payout_address: &str) -> String {
-        let (port, cookie) = (self.port, self.cookie());
-        format!(
-            "[[pool]]\nurl = \"http://127.0.0.1:{port}\"\npayout_address = \"{payout_address}\"\n\
-             cookie_file = \"{}\"\n",
-            cookie.display()
-        )
+    /// Its cookie file.
+    pub fn cookie(&self) -> PathBuf {
+        self.directory.path().join("regtest/.cookie")
     }
 
-    fn cookie(&self) -> PathBuf {
-        self.directory.path().join("regtest/.cookie")
+    /// Its RPC port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     pub async fn call(&self, method: &'static str, params: Value) -> Value {

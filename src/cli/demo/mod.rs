@@ -69,7 +69,7 @@ async fn mine(mut config: Config, lasting: Option<Duration>) -> Result<(), Failu
         // The other side may have ended by itself.
         let _ = ending.send(());
     };
-    let emulation = emulation::start()?;
+    let emulation = emulation::start(None)?;
     let (opened, opening) = single::opened_channel();
     let stats = pool.stats();
     let show = live::show(opening, stats, emulation.hardwired_zero_bits);
