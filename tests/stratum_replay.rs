@@ -1,5 +1,5 @@
-//! Every recorded line of real pools, played against the session. Nothing is skipped: each line is either part of a played
-//! conversation or named in a table with what it must be read as.
+//! Every recorded line of real pools, played against the session. Nothing is skipped: each line is
+//! either part of a played conversation or named in a table with what it must be read as.
 
 #![allow(clippy::unwrap_used)] // a recording that cannot be read is a failure
 
@@ -114,7 +114,8 @@ struct Tally {
     rejected: Vec<RejectReason>,
 }
 
-/// Plays a recording: the pool's lines as they were, with the ids of our requests; a recorded submit as a share.
+/// Plays a recording: the pool's lines as they were, with the ids of our requests; a recorded
+/// submit as a share.
 fn play(name: &str) -> (Tally, Session, PoolStatus) {
     let lines = lines_of(name);
     let said = |method: &str| {
@@ -205,8 +206,8 @@ fn take_output(session: &mut Session) -> Vec<Value> {
         .collect()
 }
 
-/// Submits a recorded share and holds our line to the recorded one. Gives our id; nothing if the recorded share is one that
-/// only a broken miner could send.
+/// Submits a recorded share and holds our line to the recorded one. Gives our id; nothing if the
+/// recorded share is one that only a broken miner could send.
 fn submit(session: &mut Session, jobs: &[Arc<Job>], params: &Value, now: Instant) -> Option<Value> {
     let job = jobs.iter().rev().find(|job| params[1] == *job.id.0)?;
     let is_sane = params[0].as_str().unwrap() != "nobody.x"
@@ -424,7 +425,8 @@ fn datum_rejects_are_sorted_and_its_refusals_of_options_are_no_rejects() {
         "{:?}",
         tally.rejected
     );
-    // Submits that a correct miner could make: found for another difficulty, so all above the target of this one.
+    // Submits that a correct miner could make: found for another difficulty, so all above the
+    // target of this one.
     assert_eq!(status.shares.submitted + tally.impossible as u64, 21);
     assert_eq!(
         status.shares.rejected.low_difficulty,

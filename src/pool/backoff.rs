@@ -1,4 +1,5 @@
-//! When to try a pool again: soon at first, seldom later, never in step with others, never too often.
+//! When to try a pool again: soon at first, seldom later, never in step with others, never too
+//! often.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! Lines out of a byte stream, with a bound on what a peer can make us keep.
 
-/// Longest line that is read. Real `mining.notify` lines reach 100 KB; a line beyond this bound is skipped.
+/// Longest line that is read. Real `mining.notify` lines reach 100 KB; a line beyond this bound is
+/// skipped.
 pub const LONGEST_LINE: usize = 256 * 1024;
 /// Memory that is kept between lines; what a rare long line needed beyond it is given back.
 const KEPT: usize = 16 * 1024;
@@ -38,8 +39,8 @@ impl LineReader {
         }
     }
 
-    /// Takes bytes from the peer. Call [`Self::next_line`] until it gives `None` before the next push: that is what
-    /// bounds the buffer to one line and one push.
+    /// Takes bytes from the peer. Call [`Self::next_line`] until it gives `None` before the next
+    /// push: that is what bounds the buffer to one line and one push.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.consumed > 0 {
             self.buffer.drain(..self.consumed);
@@ -51,7 +52,8 @@ impl LineReader {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next complete line without its end, without blanks and NUL bytes around it; never an empty one.
+    /// The next complete line without its end, without blanks and NUL bytes around it; never an
+    /// empty one.
     pub fn next_line(&mut self) -> Option<&[u8]> {
         let (start, end) = loop {
             let rest = self.buffer.get(self.consumed..).unwrap_or_default();

@@ -27,7 +27,8 @@ pub struct ConfiguredSource {
 
 /// Changes while running; none of them touches the chips.
 pub enum Command {
-    /// Replace all pools and the strategy. Sources with the same settings are kept with their sessions.
+    /// Replace all pools and the strategy. Sources with the same settings are kept with their
+    /// sessions.
     Replace(Vec<ConfiguredSource>, StrategyKind),
     /// Put this pool first (`switchpool` of the cgminer API).
     Prefer(usize),
@@ -43,7 +44,8 @@ pub struct ManagerPorts {
     pub shares: mpsc::Receiver<Share>,
     /// All pools' status.
     pub status: watch::Sender<PoolsStatus>,
-    /// Hashes that the chains have done since start, by their verified tickets. Pools are given parts of these.
+    /// Hashes that the chains have done since start, by their verified tickets. Pools are given
+    /// parts of these.
     pub hashes_done: watch::Receiver<f64>,
     /// Changes while running. Its sender gone is no reason to end.
     pub commands: mpsc::Receiver<Command>,
@@ -65,7 +67,8 @@ struct Manager {
     next_key: u64,
     /// Which pool a session belongs to, newest last.
     routes: VecDeque<(SessionId, u64)>,
-    /// Jobs that were given out under another sequence number: that number, and the job as its session knows it.
+    /// Jobs that were given out under another sequence number: that number, and the job as its
+    /// session knows it.
     restamped: VecDeque<(u64, Arc<Job>)>,
     /// Pool and sequence number, in the session's count, of the job that the chains work on.
     published: Option<(u64, u64)>,
@@ -246,9 +249,9 @@ impl Manager {
         self.ports.jobs.send_replace(Some(given));
     }
 
-    /// A job of another pool than before. Chains take a greater sequence number for newer, but a reserve's job may be older
-    /// than the job that it replaces. And its own `clean` speaks of its own pool's jobs: those of the pool before it
-    /// stay good as long as their session lives.
+    /// A job of another pool than before. Chains take a greater sequence number for newer, but a
+    /// reserve's job may be older than the job that it replaces. And its own `clean` speaks of its
+    /// own pool's jobs: those of the pool before it stay good as long as their session lives.
     fn restamp(&mut self, job: Arc<Job>, left: Option<(u64, u64)>) -> Arc<Job> {
         let left_lives = self.pools.iter().any(|pool| {
             left.is_some_and(|(key, _)| key == pool.key) && pool.handle.jobs.borrow().is_some()

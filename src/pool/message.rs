@@ -1,5 +1,5 @@
-//! Stratum v1 lines from a pool, as types. Every shape that a pool was seen to send is understood; what is wrong is
-//! named, and costs the line, never the link.
+//! Stratum v1 lines from a pool, as types. Every shape that a pool was seen to send is understood;
+//! what is wrong is named, and costs the line, never the link.
 
 use super::notify::{NotifyError, Template};
 use super::reject::{PoolError, bounded};

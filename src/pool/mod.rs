@@ -1,8 +1,9 @@
 //! Pools: where jobs come from and shares go to.
 //!
-//! A [`source::JobSource`] is one configured pool (Stratum v1) or the owner's own node; it reconnects by itself. The
-//! [`manager`] stands above all sources: it publishes the job of the one that the strategy chose, and takes each share
-//! back to the session that made its job, never to another.
+//! A [`source::JobSource`] is one configured pool (Stratum v1) or the owner's own node; it
+//! reconnects by itself. The [`manager`] stands above all sources: it publishes the job of the one
+//! that the strategy chose, and takes each share back to the session that made its job, never to
+//! another.
 
 pub mod backoff;
 pub mod connection;

@@ -1,13 +1,14 @@
-//! `client.reconnect`: where a pool may send us, so that nobody between us and the pool can sell our work.
+//! `client.reconnect`: where a pool may send us, so that nobody between us and the pool can sell
+//! our work.
 
 use super::message::Reconnect;
 use super::url::{Host, PoolUrl};
 
 /// The address to go to, or `None` if the pool may not send us there.
 ///
-/// A pool may name another port, its own host, a host below its own, or one beside it: `eu.example.com` for
-/// `us.example.com`. Beside `pool.example` or `pool.co.uk` anyone can register a name, so there it may not. An IP address
-/// may only stay itself. The transport never changes.
+/// A pool may name another port, its own host, a host below its own, or one beside it:
+/// `eu.example.com` for `us.example.com`. Beside `pool.example` or `pool.co.uk` anyone can register
+/// a name, so there it may not. An IP address may only stay itself. The transport never changes.
 pub fn redirect(url: &PoolUrl, reconnect: &Reconnect) -> Option<PoolUrl> {
     let host = match &reconnect.host {
         None => url.host.clone(),
@@ -41,7 +42,8 @@ fn is_beside(name: &str, own: &str) -> bool {
     !is_public_suffix(domain) && is_below(name, domain)
 }
 
-/// Whether strangers may own names directly under this domain: a top-level domain, or the likes of `co.uk` and `com.au`.
+/// Whether strangers may own names directly under this domain: a top-level domain, or the likes of
+/// `co.uk` and `com.au`.
 fn is_public_suffix(domain: &str) -> bool {
     match domain.rsplit_once('.') {
         None => true,

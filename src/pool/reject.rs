@@ -38,8 +38,8 @@ pub struct PoolError {
 }
 
 impl PoolError {
-    /// Reads `[code, text, traceback]`, `{"code":..,"message":..}`, a bare text or number. `None` for null, false and
-    /// absence, which all mean no error.
+    /// Reads `[code, text, traceback]`, `{"code":..,"message":..}`, a bare text or number. `None`
+    /// for null, false and absence, which all mean no error.
     pub fn from_json(value: &Value) -> Option<Self> {
         match value {
             Value::Null | Value::Bool(false) => None,
@@ -82,7 +82,8 @@ impl PoolError {
         }
     }
 
-    /// Sorts the error. Words win over numbers: datum sends 20 for `unknown-work` and 23 for `bad-version`.
+    /// Sorts the error. Words win over numbers: datum sends 20 for `unknown-work` and 23 for
+    /// `bad-version`.
     pub fn reason(&self) -> RejectReason {
         const WORDS: [(&str, RejectReason); 17] = [
             ("duplicate", RejectReason::Duplicate),

@@ -29,8 +29,8 @@ fn line(out: &mut Vec<u8>, value: &Value) {
     out.push(b'\n');
 }
 
-/// Appends a `mining.submit`. `user` is a JSON text with its quotes. `version_bits` is present if and only if version
-/// rolling was agreed on (BIP 310). Allocates nothing once `out` has room.
+/// Appends a `mining.submit`. `user` is a JSON text with its quotes. `version_bits` is present if
+/// and only if version rolling was agreed on (BIP 310). Allocates nothing once `out` has room.
 pub fn submit(out: &mut Vec<u8>, id: u64, user: &str, share: &Share, version_bits: Option<u32>) {
     // Writing to memory cannot fail.
     let _ = write!(

@@ -1,69 +1,41 @@
-//! One connection's Stratum v1 conversation as a state machine: lines and time go in, lines and jobs come out. No I/O.
+//! One connection's Stratum v1 conversation as a state machine: lines and time go in, lines and
+//! jobs come out. No I/O.
 //!
 //! ```text
 //! configuring -> subscribing -> authorizing -> running
 //!      '-------------'--------------'------------'-----> ended (why)
 //! ```
 //!
-//! Pools send `set_difficulty` and `notify` before the answers that they belong behind; all of it is taken at any time, and
-//! jobs are given out from `running` on.
+//! Pools send `set_difficulty` and `notify` before the answers that they belong behind; all of it
+//! is taken at any time, and jobs are given out from `running` on.
 
+mod end;
+mod handshake;
 pub mod jobs;
 pub mod ledger;
+mod manners;
 mod subscription;
 
-use super::message::{ExtranonceError, Message, Reconnect, Reply, hex_mask};
+use super::message::{Message, Reconnect, Reply};
 use super::redirect::redirect;
 use super::reject::PoolError;
 use super::request::{self, USER_AGENT};
 use super::settings::{ROLLABLE_VERSION_BITS, StratumSettings};
 use super::source::Numbers;
 use super::status::{LineCounters, PoolPhase, PoolStatus, ShareCounters};
-use super::url::PoolUrl;
 use crate::work::{Job, SessionId, Share};
+pub use end::{EndReason, Withheld};
 use jobs::JobMaker;
 use ledger::{Distrust, Ledger};
-use serde_json::{Value, json};
+pub use manners::Manners;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use subscription::Subscription;
-use thiserror::Error;
 use tokio::time::Instant;
 
-/// Lines of noise, one after another, that end a session.
-const NOISE_RUN: u32 = 100;
-/// Connections closed on `mining.configure` before one is tried without it.
-const HANG_UPS_AT_CONFIGURE: u8 = 3;
-/// A connection closed within this time of an optional request was closed because of it.
-const OFFENCE: Duration = Duration::from_secs(10);
 /// How long answers to shares are waited for after the pool has asked for a new connection.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// Fewest version bits that are worth a configure (BIP 310's `min-bit-count`).
-const FEWEST_VERSION_BITS: u32 = 2;
-
-/// What a pool was found not to stand, kept from one connection to the next.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Manners {
-    /// Connections that it closed on `mining.configure`, one after another.
-    pub hang_ups_at_configure: u8,
-    /// It dislikes parameters in `mining.subscribe`.
-    pub bare_subscribe: bool,
-    /// It hangs up on `mining.suggest_difficulty` or `mining.extranonce.subscribe`.
-    pub no_optional_requests: bool,
-    /// Its name for our last session, to be resumed.
-    pub resume: Option<String>,
-    /// It has rejected or not answered our shares, and has accepted none since.
-    pub probation: bool,
-}
-
-impl Manners {
-    /// Version rolling is worth much, so it is given up only after three hang-ups, for one try; if that fails too, the
-    /// pool was just down.
-    fn sends_configure(&self) -> bool {
-        self.hang_ups_at_configure != HANG_UPS_AT_CONFIGURE
-    }
-}
 
 /// A Stratum v1 session.
 #[derive(Debug)]
@@ -110,76 +82,6 @@ enum Asked {
     Authorize,
     SuggestDifficulty,
     ExtranonceSubscribe,
-}
-
-/// Why a session is over.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum EndReason {
-    /// The pool refused `mining.subscribe`.
-    #[error("mining.subscribe refused: {0}")]
-    SubscribeRefused(PoolError),
-    /// The answer to `mining.subscribe` has no known shape.
-    #[error("mining.subscribe: {0} is no subscription")]
-    SubscribeShape(String),
-    /// The extranonce cannot be used.
-    #[error("mining.subscribe: {0}")]
-    Extranonce(#[from] ExtranonceError),
-    /// The pool refused user or password.
-    #[error("mining.authorize refused for this user: {0}")]
-    AuthorizeRefused(PoolError),
-    /// A step of the handshake got no answer in time.
-    #[error("no answer to {0} in time")]
-    Unanswered(&'static str),
-    /// No job came after the handshake.
-    #[error("no job after the handshake")]
-    NoFirstJob,
-    /// No further job came.
-    #[error("no new job for too long")]
-    NoNextJob,
-    /// Nothing came at all.
-    #[error("silent for too long")]
-    Silent,
-    /// Submitted shares get no answer.
-    #[error("submitted shares get no answer")]
-    SharesUnanswered,
-    /// Too many shares are rejected.
-    #[error("too many shares rejected, the last one: {0}")]
-    SharesRejected(String),
-    /// The pool does not know our session or worker any more.
-    #[error("the pool does not know this worker any more: {0}")]
-    Forgotten(String),
-    /// Nothing but noise.
-    #[error("{NOISE_RUN} lines in a row that are not Stratum")]
-    Noise,
-    /// The pool sends us elsewhere.
-    #[error("the pool asked for a new connection to {url}")]
-    Reconnect {
-        /// Where to.
-        url: PoolUrl,
-        /// How long to wait first.
-        wait: Duration,
-    },
-}
-
-impl EndReason {
-    /// Whether the pool has refused us, so that coming back soon would change nothing.
-    pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::AuthorizeRefused(_) | Self::SharesRejected(_) | Self::Extranonce(_)
-        )
-    }
-}
-
-/// Why a share was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Withheld {
-    /// Another session made its job.
-    #[error("its session is over")]
-    OtherSession,
-    /// Its job is worthless by now.
-    #[error("its job is stale")]
-    Stale,
 }
 
 /// Counters that live longer than a session.
@@ -310,7 +212,7 @@ impl Session {
                 self.lines.malformed += 1;
                 self.noise_run += 1;
                 tracing::debug!(pool = %self.settings.url, %error, "line dropped");
-                if self.noise_run >= NOISE_RUN {
+                if self.noise_run >= end::NOISE_RUN {
                     self.end(EndReason::Noise);
                 }
             }
@@ -400,34 +302,6 @@ impl Session {
     /// Counts a share whose session is over, and which is therefore sent nowhere.
     pub fn share_is_late(&mut self, share: &Share) {
         self.ledger.is_late(share);
-    }
-
-    /// What the next session should know of the pool, given that this connection is over.
-    pub fn lessons(&self, now: Instant) -> Manners {
-        let mut manners = self.manners.clone();
-        manners.resume.clone_from(&self.resumable);
-        manners.probation = self.ledger.is_on_probation() || self.ended_by_distrust();
-        match &self.state {
-            State::Configuring => manners.hang_ups_at_configure += 1,
-            State::Running { since } => {
-                if manners.sends_configure() {
-                    manners.hang_ups_at_configure = 0;
-                }
-                if self.has_asked_options() && now < *since + OFFENCE {
-                    manners.no_optional_requests = true;
-                }
-            }
-            State::Subscribing
-            | State::Ended(EndReason::SubscribeRefused(_) | EndReason::SubscribeShape(_)) => {
-                manners.bare_subscribe = !manners.bare_subscribe;
-                manners.resume = None;
-            }
-            _ => {}
-        }
-        if self.running_since().is_none() && !self.manners.sends_configure() {
-            manners.hang_ups_at_configure = 0;
-        }
-        manners
     }
 
     /// Ends it, for its counters. Shares without a verdict count as unanswered.
@@ -551,121 +425,10 @@ impl Session {
         }
     }
 
-    fn on_configured(&mut self, reply: &Reply, now: Instant) {
-        let rolling = reply.result.get("version-rolling");
-        let mask = reply.result.get("version-rolling.mask").and_then(hex_mask);
-        if let (None, Some(Value::Bool(true)), Some(mask)) = (&reply.error, rolling, mask) {
-            self.set_mask(mask, now);
-        } else {
-            tracing::info!(pool = %self.settings.url, "the pool offers no version rolling");
-        }
-        if self.state == State::Configuring {
-            self.subscribe(now);
-        }
-    }
-
-    fn on_subscribed(&mut self, reply: Reply, now: Instant) {
-        if let Some(error) = reply.error {
-            return self.end(EndReason::SubscribeRefused(error));
-        }
-        match Subscription::from_json(&reply.result) {
-            Ok(Some(Subscription {
-                session,
-                extranonce,
-            })) => {
-                self.resumable = session;
-                let job = self.jobs.subscribed(extranonce, now);
-                self.give_out(job);
-                self.authorize(now);
-            }
-            Ok(None) => self.end(EndReason::SubscribeShape(super::message::shown(
-                &reply.result,
-            ))),
-            Err(error) => self.end(EndReason::Extranonce(error)),
-        }
-    }
-
-    fn on_authorized(&mut self, reply: Reply, now: Instant) {
-        match (reply.error, &reply.result) {
-            (Some(error), _) => self.end(EndReason::AuthorizeRefused(error)),
-            (None, Value::Bool(false)) => {
-                self.end(EndReason::AuthorizeRefused(PoolError::from_text("")));
-            }
-            // Null and null is said by pools that judge shares alone.
-            (None, _) if self.state == State::Authorizing => self.run(now),
-            (None, _) => {}
-        }
-    }
-
-    fn configure(&mut self, now: Instant) {
-        let mut extensions = vec!["version-rolling"];
-        if self.settings.extranonce_subscribe {
-            extensions.push("subscribe-extranonce");
-        }
-        let options = json!({
-            "version-rolling.mask": format!("{ROLLABLE_VERSION_BITS:08x}"),
-            "version-rolling.min-bit-count": FEWEST_VERSION_BITS,
-        });
-        self.ask(
-            Asked::Configure,
-            "mining.configure",
-            &json!([extensions, options]),
-        );
-        self.step_deadline = now + self.settings.deadlines.configure;
-    }
-
-    fn subscribe(&mut self, now: Instant) {
-        let params = match (&self.manners.resume, self.manners.bare_subscribe) {
-            (_, true) => json!([]),
-            (None, false) => json!([USER_AGENT]),
-            (Some(session), false) => json!([USER_AGENT, session]),
-        };
-        self.ask(Asked::Subscribe, "mining.subscribe", &params);
-        self.state = State::Subscribing;
-        self.step_deadline = now + self.settings.deadlines.subscribe;
-    }
-
-    fn authorize(&mut self, now: Instant) {
-        let params = json!([self.settings.user, self.settings.password]);
-        self.ask(Asked::Authorize, "mining.authorize", &params);
-        self.state = State::Authorizing;
-        self.step_deadline = now + self.settings.deadlines.authorize;
-    }
-
-    fn run(&mut self, now: Instant) {
-        self.state = State::Running { since: now };
-        let job = self.jobs.current().cloned();
-        self.give_out(job);
-        if self.manners.no_optional_requests {
-            return;
-        }
-        if let Some(difficulty) = self.settings.suggest_difficulty {
-            let params = json!([whole_or_float(difficulty.value())]);
-            self.ask(
-                Asked::SuggestDifficulty,
-                "mining.suggest_difficulty",
-                &params,
-            );
-        }
-        if self.settings.extranonce_subscribe {
-            self.ask(
-                Asked::ExtranonceSubscribe,
-                "mining.extranonce.subscribe",
-                &json!([]),
-            );
-        }
-    }
-
     fn ask(&mut self, asked: Asked, method: &str, params: &Value) {
         let id = self.numbers.next_request();
         request::request(&mut self.out, id, method, params);
         self.requests.push((id, asked));
-    }
-
-    fn has_asked_options(&self) -> bool {
-        let is_option =
-            |asked: &Asked| matches!(asked, Asked::SuggestDifficulty | Asked::ExtranonceSubscribe);
-        self.requests.iter().any(|(_, asked)| is_option(asked))
     }
 
     fn set_mask(&mut self, mask: u32, now: Instant) {
@@ -674,10 +437,6 @@ impl Session {
         }
         let job = self.jobs.set_mask(mask & ROLLABLE_VERSION_BITS, now);
         self.give_out(job);
-    }
-
-    fn asks_for_version_rolling(&self) -> bool {
-        self.settings.version_rolling && self.manners.sends_configure()
     }
 
     fn give_out(&mut self, job: Option<Arc<Job>>) {
@@ -718,15 +477,6 @@ impl Session {
     fn end(&mut self, reason: EndReason) {
         self.events.clear();
         self.state = State::Ended(reason);
-    }
-}
-
-/// Miningcore refuses `1000.0` where it takes `1000`.
-fn whole_or_float(value: f64) -> Value {
-    if value.fract() == 0.0 && value < 9e15 {
-        json!(value as u64)
-    } else {
-        json!(value)
     }
 }
 

@@ -138,8 +138,8 @@ impl StrategyKind {
 pub struct Place {
     /// Group it belongs to, from 0; matters to `Groups` alone.
     pub group: u8,
-    /// Part of the work: of the pool (`Quota`), or of its group, where the group's first pool decides (`Groups`). 0: only
-    /// when no other works.
+    /// Part of the work: of the pool (`Quota`), or of its group, where the group's first pool
+    /// decides (`Groups`). 0: only when no other works.
     pub quota: u32,
     /// A pool that is switched off keeps its place and its numbers.
     pub enabled: bool,

@@ -11,7 +11,8 @@ use tokio::sync::{Notify, mpsc, watch};
 /// A source's whole life as a future. It ends when `SourcePorts::wanted` has lost its sender.
 pub type SourceTask = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Somewhere that jobs come from and shares go to. It reconnects by itself for ever; each connection is a new session.
+/// Somewhere that jobs come from and shares go to. It reconnects by itself for ever; each
+/// connection is a new session.
 pub trait JobSource: Send {
     /// What it is.
     fn kind(&self) -> SourceKind;
@@ -19,7 +20,8 @@ pub trait JobSource: Send {
     /// Its status before it has begun: address and user, nothing else known.
     fn initial_status(&self) -> PoolStatus;
 
-    /// Equal for sources with equal settings, so that a change of pools leaves the unchanged ones alone.
+    /// Equal for sources with equal settings, so that a change of pools leaves the unchanged ones
+    /// alone.
     fn fingerprint(&self) -> String {
         let status = self.initial_status();
         format!("{:?} {} {}", status.kind, status.url, status.user)
@@ -29,7 +31,8 @@ pub trait JobSource: Send {
     fn run(self: Box<Self>, ports: SourcePorts) -> SourceTask;
 }
 
-/// The numbers that name sessions and jobs, one set for the whole process so that none is ever used twice.
+/// The numbers that name sessions and jobs, one set for the whole process so that none is ever used
+/// twice.
 #[derive(Debug, Default)]
 pub struct Numbers {
     sessions: AtomicU32,
@@ -48,7 +51,8 @@ impl Numbers {
         self.jobs.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Id for a new request to a pool, so that a late reply can never be taken for that of another session.
+    /// Id for a new request to a pool, so that a late reply can never be taken for that of another
+    /// session.
     pub fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
@@ -68,7 +72,8 @@ pub struct SourcePorts {
 }
 
 impl SourcePorts {
-    /// Makes this the source's current job. `None`: it has none to work on, and takes no shares of earlier ones.
+    /// Makes this the source's current job. `None`: it has none to work on, and takes no shares of
+    /// earlier ones.
     pub fn publish(&self, job: Option<Arc<Job>>) {
         self.jobs.send_replace(job);
         self.changed.notify_one();
@@ -93,7 +98,8 @@ pub struct SourceHandle {
     pub status: watch::Receiver<PoolStatus>,
 }
 
-/// Shares that may wait for one source; its task takes them at once, so more than a few means that it hangs.
+/// Shares that may wait for one source; its task takes them at once, so more than a few means that
+/// it hangs.
 const WAITING_SHARES: usize = 256;
 
 /// Makes both ends of a source's channels. `changed` is notified at each new job or status.

@@ -98,8 +98,8 @@ impl Strategy {
         }
     }
 
-    /// Chooses. `hashes_done` counts from an arbitrary start and never falls; what was added since the last call was done
-    /// for the pool chosen then.
+    /// Chooses. `hashes_done` counts from an arbitrary start and never falls; what was added since
+    /// the last call was done for the pool chosen then.
     pub fn decide(&mut self, pools: &[PoolView], hashes_done: f64, now: Instant) -> Decision {
         let done = hashes_done - self.counted.replace(hashes_done).unwrap_or(hashes_done);
         let done = done.max(0.0);
@@ -115,8 +115,9 @@ impl Strategy {
         decision
     }
 
-    /// Which pools should hold a session now. With failover: all down to the active one, so that a better one's return is
-    /// noticed, and one in reserve behind it, whose job is at hand the moment the active one fails.
+    /// Which pools should hold a session now. With failover: all down to the active one, so that a
+    /// better one's return is noticed, and one in reserve behind it, whose job is at hand the
+    /// moment the active one fails.
     pub fn wanted(&self, pools: &[PoolView]) -> Vec<bool> {
         let is_enabled = |pool: &PoolView| pool.place.enabled;
         if !matches!(self.rule, Rule::Failover(_)) {

@@ -208,7 +208,8 @@ impl fmt::Display for Host {
 }
 
 impl Host {
-    /// Takes a bare host, as `client.reconnect` names one: a name or an address without brackets or port.
+    /// Takes a bare host, as `client.reconnect` names one: a name or an address without brackets or
+    /// port.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         if let Ok(address) = text.parse::<Ipv6Addr>() {
             return Ok(Self::Address(IpAddr::V6(address)));

@@ -1,5 +1,6 @@
-//! Every way in which a primary pool fails, with a good reserve behind it: how soon the chains work for the reserve, and what
-//! work is lost. The table in `docs/pools.md` is made by this test and held to it.
+//! Every way in which a primary pool fails, with a good reserve behind it: how soon the chains work
+//! for the reserve, and what work is lost. The table in `docs/pools.md` is made by this test and
+//! held to it.
 
 use super::miner::{Miner, RATE, source};
 use super::net::{Lookup, Net, Reach};

@@ -1,4 +1,5 @@
-//! The miner around the pool room: chains that do 100 TH/s and find a share each second, whatever they work for.
+//! The miner around the pool room: chains that do 100 TH/s and find a share each second, whatever
+//! they work for.
 
 use super::net::Net;
 use cgminer_rs::pool::manager::{self, Command, ConfiguredSource, ManagerPorts};

@@ -60,7 +60,8 @@ fn kind(error: &MessageError) -> Kind {
     }
 }
 
-/// Lines that a pool, a proxy or a stranger might send; none of them may be taken for anything else.
+/// Lines that a pool, a proxy or a stranger might send; none of them may be taken for anything
+/// else.
 pub(in crate::pool) fn malformed_lines() -> Vec<(String, &'static str)> {
     let quoted = |text: &str| format!("\"{text}\"");
     let set = |method: &str, params: &str| call(&format!("mining.{method}"), params);

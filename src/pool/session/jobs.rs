@@ -1,4 +1,5 @@
-//! Templates into jobs: which extranonce, target and version mask each job carries, and which earlier jobs still count.
+//! Templates into jobs: which extranonce, target and version mask each job carries, and which
+//! earlier jobs still count.
 
 use crate::pool::message::Extranonce;
 use crate::pool::notify::Template;
@@ -8,7 +9,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Jobs of a session whose shares may still come; chips return work for seconds, not for this many jobs.
+/// Jobs of a session whose shares may still come; chips return work for seconds, not for this many
+/// jobs.
 const LIVE_JOBS: usize = 64;
 /// Seconds that ntime may be rolled. ckpool takes 7000, but no public rule says what others take.
 const NTIME_ROLL_LIMIT: u32 = 600;

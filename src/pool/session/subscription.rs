@@ -16,8 +16,8 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Reads `[[["mining.notify", session], ..], extranonce1, size]`, the same with one bare pair, and the old
-    /// `[extranonce1, size]`. `Ok(None)` for any other shape.
+    /// Reads `[[["mining.notify", session], ..], extranonce1, size]`, the same with one bare pair,
+    /// and the old `[extranonce1, size]`. `Ok(None)` for any other shape.
     pub fn from_json(result: &Value) -> Result<Option<Self>, ExtranonceError> {
         let Value::Array(items) = result else {
             return Ok(None);

@@ -10,8 +10,8 @@ pub const RETURN_AFTER: Duration = Duration::from_secs(60);
 pub const LONGEST_RETURN: Duration = Duration::from_secs(900);
 /// A pool that fails sooner than this after its return was trusted too early.
 const TOO_EARLY: Duration = Duration::from_secs(600);
-/// A pool that has cost work waits this many times as long as that work took, so that trying it again and again can cost no
-/// more than one part in so many.
+/// A pool that has cost work waits this many times as long as that work took, so that trying it
+/// again and again can cost no more than one part in so many.
 const PENANCE: f64 = 20.0;
 
 /// Memory of the failover rule.

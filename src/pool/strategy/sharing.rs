@@ -1,10 +1,12 @@
-//! Strategies that part the work: in turns, equally, by quota, by groups. All parts are of hashes, not of time.
+//! Strategies that part the work: in turns, equally, by quota, by groups. All parts are of hashes,
+//! not of time.
 
 use super::{Decision, PoolView, first_ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Shortest time with one pool. A switch costs next to nothing, but pools judge a miner by its steadiness.
+/// Shortest time with one pool. A switch costs next to nothing, but pools judge a miner by its
+/// steadiness.
 pub const SHORTEST_TURN: Duration = Duration::from_secs(10);
 /// How long a pool's turn is with round-robin, at the rate of the turn before it.
 pub const ROUND: Duration = Duration::from_secs(600);
@@ -202,7 +204,8 @@ impl Sharing {
         claims
     }
 
-    /// What was missed while away is not made up for: a pool back after five hours would have all the work for hours.
+    /// What was missed while away is not made up for: a pool back after five hours would have all
+    /// the work for hours.
     fn let_late_ones_join(&mut self, claims: &[Claim]) {
         let was_available = |claim: &&Claim| {
             self.progress
