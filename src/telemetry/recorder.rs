@@ -4,7 +4,7 @@ use super::events::{EventRing, Seen, changes};
 use super::from_pools;
 use super::hash_rate::{HashRateMeter, WindowRate};
 use super::snapshot::ChipHealth;
-use crate::chain::status::ChainStatus;
+use crate::chain::status::{ChainPhase, ChainStatus};
 use cgminer_hal::units::HashRate;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -128,9 +128,14 @@ impl Recorder {
             .unwrap_or_default()
     }
 
-    /// Takes the growth of the pools' counters. Nothing is credited before the first job starts the clock.
+    /// Takes the growth of the pools' counters. The clock starts when a chain first works for a pool: the time that power-up
+    /// takes is not held against the hashrate.
     fn credit_pools(&mut self, seen: &Seen, now: Instant) {
-        if self.accepted.is_none() && seen.pools.active.is_some() {
+        let works = seen
+            .chains
+            .iter()
+            .any(|chain| chain.phase == ChainPhase::Hashing);
+        if self.accepted.is_none() && works && seen.pools.active.is_some() {
             self.accepted = Some(HashRateMeter::new(now));
         }
         let counted = from_pools::credit(&seen.pools);
@@ -219,10 +224,7 @@ mod tests {
     }
 
     fn accepted(count: u64) -> Seen {
-        let mut seen = Seen {
-            pools: samples::pools(),
-            ..Seen::default()
-        };
+        let mut seen = samples::seen();
         seen.pools.pools[0].shares.accepted = count;
         seen.pools.pools[0].shares.accepted_hashes = count as f64 * DIFFICULTY_ONE;
         seen
@@ -257,6 +259,21 @@ mod tests {
             recorder.look(seen, None, after(start, second));
         }
         (recorder, after(start, seconds))
+    }
+
+    #[test]
+    fn power_up_is_not_held_against_the_hashrate() {
+        let start = Instant::now();
+        let mut recorder = Recorder::new(start);
+        for second in 0..=130 {
+            let mut seen = accepted(u64::saturating_sub(second, 100));
+            if second < 100 {
+                seen.chains[0].phase = ChainPhase::BringUp;
+            }
+            recorder.look(seen, None, after(start, second));
+        }
+        let day = recorder.accepted(after(start, 130))[5];
+        assert!((day.rate.0 / DIFFICULTY_ONE - 1.0).abs() < 1e-6, "{day:?}");
     }
 
     #[test]
