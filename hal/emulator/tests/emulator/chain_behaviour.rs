@@ -336,3 +336,26 @@ fn nonce_offsets_place_a_bm1370() {
             .all(|place| *place < 0x1000 || *place >= 0xF820)
     );
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_bytes_from_the_host_make_a_chain_panic(
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+        writes in proptest::collection::vec((0_u8..=0xFF, proptest::prelude::any::<u32>()), 0..20),
+        chip in proptest::sample::select(vec![ChipType::Bm1362, ChipType::Bm1370, ChipType::Bm1397]),
+    ) {
+        let mut few = settings(chip, 3);
+        few.hashes_per_second = 2000.0;
+        let mut bench = Bench::new(few);
+        bench.send(&bytes);
+        for (register, value) in writes {
+            bench.send(&write_all(register, value));
+            bench.chain.set_host_baud(None);
+            bench.send(&read_all(register));
+            bench.send(&hex(JOB));
+            bench.wait(Duration::from_millis(200));
+        }
+    }
+}

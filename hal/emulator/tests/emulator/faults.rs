@@ -304,6 +304,28 @@ fn a_fault_of_what_is_not_there_is_refused() {
 }
 
 #[test]
+fn the_scenario_of_the_documentation_plays_as_it_says() {
+    let document = include_str!("../../../../docs/emulator.md");
+    let example = document
+        .split("```toml")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
+    let mut shop = Shop::open();
+    shop.control
+        .play(&Scenario::from_toml(example.unwrap()).unwrap())
+        .unwrap();
+    shop.wait(35);
+    let truth = shop.control.truth();
+    assert!((truth.inlet_c - 35.0).abs() < 0.1);
+    assert!(shop.rpm(0) < 10.0 && shop.rpm(1) < 10.0 && shop.rpm(2) > 3000.0);
+    assert!(!truth.rail.tripped);
+    shop.wait(55);
+    let truth = shop.control.truth();
+    assert!(truth.rail.tripped && shop.rpm(0) > 3000.0 && shop.rpm(1) > 3000.0);
+    assert_eq!(truth.faults.len(), 2, "the two without an end stay");
+}
+
+#[test]
 fn a_day_of_random_faults_leaves_numbers_that_are_numbers() {
     let settings = MachineSettings::l7().unwrap();
     let shop = Shop::open();
