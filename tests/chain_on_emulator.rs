@@ -1,6 +1,7 @@
 //! The chain driver on emulated chips, model by model: two pieces of code that share no codec must understand each
 //! other, and every share must hash to what it claims.
 #![cfg(feature = "emulator")]
+#![allow(clippy::expect_used)] // helpers of tests
 
 use bitcoin::hashes::{Hash, sha256d};
 use cgminer_emulator::{
