@@ -66,20 +66,20 @@ impl Board {
         }
     }
 
-    /// Lives on for `seconds` in air of `air_c`.
+    /// Lives on for `seconds` in air of `air_c`; see [`cooling`].
     pub fn step(
         &mut self,
         seconds: f32,
         nature: &BoardSettings,
         load: Load,
         air_c: f32,
-        airflow: f32,
+        cooling: f32,
         extra_w: f32,
     ) {
         self.power_w = power(nature, load, self.rail_mv, self.chip_c);
-        let to_air = between(CHIP_TO_AIR, airflow) * (self.chip_c - air_c);
+        let to_air = between(CHIP_TO_AIR, cooling) * (self.chip_c - air_c);
         let to_pcb = CHIP_TO_PCB * (self.chip_c - self.pcb_c);
-        let pcb_to_air = between(PCB_TO_AIR, airflow) * (self.pcb_c - air_c);
+        let pcb_to_air = between(PCB_TO_AIR, cooling) * (self.pcb_c - air_c);
         self.chip_c += (self.power_w + extra_w - to_air - to_pcb) * seconds / CHIP_CAPACITY;
         self.pcb_c += (to_pcb - pcb_to_air) * seconds / PCB_CAPACITY;
     }
@@ -104,8 +104,8 @@ pub fn error_share(nature: &BoardSettings, rail_mv: f32, mhz: f32) -> f64 {
 }
 
 /// Temperature of the air that leaves.
-pub fn outlet_c(inlet_c: f32, power_w: f32, airflow: f32) -> f32 {
-    inlet_c + power_w / between(AIR_FLOW, airflow)
+pub fn outlet_c(inlet_c: f32, power_w: f32, cooling: f32) -> f32 {
+    inlet_c + power_w / between(AIR_FLOW, cooling)
 }
 
 /// One fan.
@@ -181,9 +181,14 @@ impl Rail {
     }
 }
 
-/// From without air to full airflow; heat transfer grows with the power 0.8 of the flow.
-fn between((full, none): (f32, f32), airflow: f32) -> f32 {
-    none + (full - none) * airflow.clamp(0.0, 1.0).powf(0.8)
+/// How much better moving air takes heat away, 0 to 1, at this share of full airflow: with the power 0.8 of it.
+pub fn cooling(airflow: f32) -> f32 {
+    airflow.clamp(0.0, 1.0).powf(0.8)
+}
+
+/// From without air to full airflow.
+fn between((full, none): (f32, f32), cooling: f32) -> f32 {
+    none + (full - none) * cooling
 }
 
 #[cfg(test)]
@@ -207,7 +212,7 @@ mod tests {
             ..Board::cold(air_c)
         };
         for _ in 0..100_000 {
-            board.step(0.02, &NATURE, load, air_c, airflow, 0.0);
+            board.step(0.02, &NATURE, load, air_c, cooling(airflow), 0.0);
         }
         board
     }
@@ -249,7 +254,7 @@ mod tests {
     fn a_board_settles_where_heat_in_is_heat_out() {
         let before = settled(FULL, 13_200.0, 30.0, 0.5);
         let mut after = before;
-        after.step(1.0, &NATURE, FULL, 30.0, 0.5, 0.0);
+        after.step(1.0, &NATURE, FULL, 30.0, cooling(0.5), 0.0);
         assert!((after.chip_c - before.chip_c).abs() < 0.01);
         assert!((55.0..80.0).contains(&before.chip_c), "{before:?}");
         assert!(before.pcb_c < before.chip_c && before.pcb_c > 30.0);

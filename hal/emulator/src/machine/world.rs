@@ -2,7 +2,7 @@
 
 use super::faults::{Faults, Felt};
 use super::{
-    physics::{Board, Fan, Load, Rail, outlet_c},
+    physics::{Board, Fan, Load, Rail, cooling, outlet_c},
     settings::{MachineSettings, Place},
 };
 use crate::{clock::Clock, fault::Fault};
@@ -308,13 +308,13 @@ impl World {
         self.step_watchdogs(now);
         self.step_supply(seconds, now);
         self.step_fans(seconds, now);
-        let airflow = self.airflow();
+        let cooling = cooling(self.airflow());
         let inlet_c = self.inlet_c();
         let extra: Vec<f32> = (0..self.boards.len())
             .map(|chain| self.extra_heat(chain))
             .collect();
         let heat = self.power_w() + extra.iter().sum::<f32>();
-        self.outlet_c = outlet_c(inlet_c, heat, airflow);
+        self.outlet_c = outlet_c(inlet_c, heat, cooling);
         let air_c = f32::midpoint(inlet_c, self.outlet_c);
         for ((board, load), extra_w) in self.boards.iter_mut().zip(&self.loads).zip(extra) {
             board.step(
@@ -322,7 +322,7 @@ impl World {
                 &self.settings.board,
                 *load,
                 air_c,
-                airflow,
+                cooling,
                 extra_w,
             );
         }

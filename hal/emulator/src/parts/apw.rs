@@ -3,6 +3,7 @@
 //! From `HashSource`'s publication of the "Antminer x17 PSU Protocol" and from open firmware. Which bytes the firmware,
 //! type and state replies hold is not published for every model; those here are marked.
 
+use super::frame;
 use crate::{
     fault::Fault,
     machine::{SharedWorld, SupplyPart},
@@ -63,15 +64,7 @@ impl Apw {
     }
 
     fn take(&mut self, byte: u8) {
-        let expected = [0x55, 0xAA].get(self.frame.len());
-        if expected.is_some_and(|expected| *expected != byte) {
-            self.frame.clear();
-            if byte != 0x55 {
-                return;
-            }
-        }
-        self.frame.push(byte);
-        let Some(&[_, _, length]) = self.frame.first_chunk::<3>() else {
+        let Some(length) = frame::push(&mut self.frame, byte) else {
             return;
         };
         let whole = usize::from(length) + 2;

@@ -1,6 +1,7 @@
 //! Controllers of hash-board converters: PIC16F1704 of an S9 (Braiins OS, bitmaintech/cgminer) and dsPIC33EP of S17
 //! and later (`DCentralTech/DCENT_OS`). Both switch the converter off when heartbeats stay away.
 
+use super::frame;
 use crate::machine::{Controller, ControllerPart, SharedWorld};
 use cgminer_hal::emulated::{BusError, I2cDevice};
 use std::{collections::VecDeque, time::Duration};
@@ -67,25 +68,15 @@ impl VoltageController {
     }
 
     fn take(&mut self, byte: u8) {
-        let expected = [0x55, 0xAA].get(self.frame.len());
-        if expected.is_some_and(|expected| *expected != byte) {
-            self.frame.clear();
-            if byte != 0x55 {
-                return;
-            }
-        }
-        self.frame.push(byte);
-        match self.part {
-            ControllerPart::Pic16f1704 => self.take_bare(),
-            ControllerPart::Dspic33ep => self.take_counted(),
+        match (frame::push(&mut self.frame, byte), self.part) {
+            (None, _) => {}
+            (Some(command), ControllerPart::Pic16f1704) => self.take_bare(command),
+            (Some(length), ControllerPart::Dspic33ep) => self.take_counted(length),
         }
     }
 
     /// The PIC's frames: command and, for two of them, a byte.
-    fn take_bare(&mut self) {
-        let Some(&[_, _, command]) = self.frame.first_chunk::<3>() else {
-            return;
-        };
+    fn take_bare(&mut self, command: u8) {
         let data = self.frame.get(3).copied();
         if matches!(command, SET_VOLTAGE | ENABLE) && data.is_none() {
             return;
@@ -114,10 +105,7 @@ impl VoltageController {
     }
 
     /// The dsPIC's frames: a length that counts itself, command, data and a sum of eight bits.
-    fn take_counted(&mut self) {
-        let Some(&[_, _, length]) = self.frame.first_chunk::<3>() else {
-            return;
-        };
+    fn take_counted(&mut self, length: u8) {
         if !(3..=16).contains(&length) {
             self.frame.clear();
             return;

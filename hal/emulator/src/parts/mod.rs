@@ -6,6 +6,7 @@ mod controller;
 mod diode;
 mod eeprom;
 mod fan_controller;
+mod frame;
 mod lm75;
 mod mcp3208;
 mod pmbus;
