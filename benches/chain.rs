@@ -16,7 +16,7 @@ use cgminer_rs::chain::{
 use cgminer_rs::work::{
     ChainIndex, Difficulty, Extranonce2Partition, Job, JobId, SessionId, Target as ShareTarget,
 };
-use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,19 +62,15 @@ fn decode(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(FRAMES as u64));
     group.bench_function("300 replies of 11 bytes", |bencher| {
         let mut decoder = Decoder::new(ReplyFormat::Eleven);
-        bencher.iter_batched_ref(
-            || (),
-            |()| {
-                decoder.push(&clean);
-                let mut count = 0;
-                while let Some(reply) = decoder.next_reply() {
-                    black_box(reply);
-                    count += 1;
-                }
-                assert_eq!(count, FRAMES);
-            },
-            BatchSize::SmallInput,
-        );
+        bencher.iter(|| {
+            decoder.push(&clean);
+            let mut count = 0;
+            while let Some(reply) = decoder.next_reply() {
+                black_box(reply);
+                count += 1;
+            }
+            assert_eq!(count, FRAMES);
+        });
     });
     let noisy = noisy_stream();
     group.throughput(Throughput::Bytes(noisy.len() as u64));

@@ -161,8 +161,8 @@ impl Decoder {
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         let room = self.room();
         let count = room.len().min(bytes.len());
-        for (place, byte) in room.iter_mut().zip(bytes) {
-            *place = *byte;
+        if let (Some(room), Some(bytes)) = (room.get_mut(..count), bytes.get(..count)) {
+            room.copy_from_slice(bytes);
         }
         self.advance(count);
         count
