@@ -145,6 +145,8 @@ pub struct Guard {
     pub(super) heat: thermal::Decision,
     pub(super) supply_fault: Option<SupplyFault>,
     pub(super) last_cause: Option<Cause>,
+    /// Why the last miner is gone.
+    miner_death: Option<Cause>,
     pub(super) latch: Option<Latch>,
     pub(super) restart_at: Option<Moment>,
     pub(super) miner: Liveness,
@@ -199,6 +201,7 @@ impl Guard {
             },
             supply_fault: None,
             last_cause: kept.as_ref().map(|latch| latch.cause.clone()),
+            miner_death: None,
             latch: kept,
             restart_at: None,
             miner: Liveness::default(),
@@ -262,7 +265,7 @@ impl Guard {
         } else {
             Drive::OFF
         };
-        let outputs = self.outputs(drive, late_miner.is_some(), now);
+        let outputs = self.outputs(drive, late_miner, now);
         (outputs, self.reason.clone())
     }
 
@@ -328,6 +331,7 @@ impl Guard {
             self.miner.gone(now);
         }
         self.forget_wishes();
+        self.miner_death = Some(cause.clone());
         Some(cause)
     }
 
@@ -560,6 +564,13 @@ impl Guard {
     }
 
     fn standby(&self, plant: &Plant) -> (Option<Event>, Reason) {
+        if let Some(last) = self.miner_death.clone().filter(|_| self.miner.is_spent()) {
+            let spent = Cause::RestartsSpent {
+                tried: self.miner.restarts(),
+                last: Box::new(last),
+            };
+            return (Some(Event::GivenUp), Reason::Latched(spent));
+        }
         if !self.is_power_wanted() {
             return (None, self.why_unwanted());
         }
@@ -647,6 +658,7 @@ impl Guard {
                 self.latch = None;
                 self.restart_at = None;
                 self.restarts.forgive();
+                self.miner.forgive();
             }
             _ => {}
         }
@@ -655,7 +667,7 @@ impl Guard {
         reason
     }
 
-    fn outputs(&mut self, drive: Drive, miner_is_late: bool, now: Moment) -> Outputs {
+    fn outputs(&mut self, drive: Drive, late_miner: Option<Loop>, now: Moment) -> Outputs {
         let resets: Vec<_> = self
             .wishes
             .released
@@ -673,7 +685,7 @@ impl Guard {
             resets,
             duty: self.duty(now),
             feed_watchdog: self.proofs.late(self.is_rail_off(now), now).is_none(),
-            miner: self.miner_order(miner_is_late, now),
+            miner: self.miner_order(late_miner, now),
         }
     }
 
@@ -694,12 +706,13 @@ impl Guard {
         }
     }
 
-    fn miner_order(&mut self, is_late: bool, now: Moment) -> MinerOrder {
+    fn miner_order(&mut self, late: Option<Loop>, now: Moment) -> MinerOrder {
         if matches!(self.state, State::Stopping | State::Stopped) {
             return MinerOrder::Stop;
         }
-        if is_late {
+        if let Some(which) = late {
             self.miner.gone(now);
+            self.miner_death = Some(Cause::MinerSilent { which });
             self.forget_wishes();
             return MinerOrder::Kill;
         }

@@ -25,6 +25,7 @@ pub struct Liveness {
     started: Option<Moment>,
     reports: [Option<Moment>; Loop::ALL.len()],
     restarts: Restarts,
+    spent: bool,
     start_at: Moment,
 }
 
@@ -38,10 +39,30 @@ impl Liveness {
     /// The miner is gone; it may be started again after a pause that grows.
     pub fn gone(&mut self, now: Moment) {
         self.started = None;
-        self.start_at = match self.restarts.fault(now) {
+        let verdict = self.restarts.fault(now);
+        self.spent = verdict == Verdict::Spent;
+        self.start_at = match verdict {
             Verdict::RestartAt(then) => then,
             Verdict::Spent => now.plus(LAST_PAUSE),
         };
+    }
+
+    /// Restarts that count now.
+    #[must_use]
+    pub const fn restarts(&self) -> u32 {
+        self.restarts.used()
+    }
+
+    /// Whether it died as often as it may, so that it gets no power any more.
+    #[must_use]
+    pub const fn is_spent(&self) -> bool {
+        self.spent
+    }
+
+    /// An operator starts anew.
+    pub fn forgive(&mut self) {
+        self.restarts.forgive();
+        self.spent = false;
     }
 
     /// A loop met its deadline.

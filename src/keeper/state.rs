@@ -101,7 +101,7 @@ pub enum Event {
     RailStuck,
     /// Cool, ready, and the pause is over.
     Recovered,
-    /// The restarts are spent, or it did not recover, or a cause was kept from before.
+    /// The restarts are spent, the machine's or the miner's; or it did not recover; or a cause was kept from before.
     GivenUp,
     /// An operator cleared the latched cause.
     Cleared,
@@ -142,7 +142,7 @@ impl State {
         };
         match (self, event) {
             (Boot | Standby | Dangerous | CoolDown | Stopping, Event::RailStuck)
-            | (Boot | CoolDown, Event::GivenUp) => Latched,
+            | (Boot | Standby | CoolDown, Event::GivenUp) => Latched,
             (
                 Boot | Standby | PowerUp | Running | Hot | Dangerous | CoolDown | FanOnly | Latched,
                 Event::StopWanted,
@@ -198,6 +198,7 @@ mod tests {
             (Hot, Event::NoLongerHot, Running),
             (Dangerous, Event::RailOff, CoolDown),
             (CoolDown, Event::Recovered, Standby),
+            (Standby, Event::GivenUp, Latched),
             (CoolDown, Event::GivenUp, Latched),
             (Latched, Event::Cleared, Boot),
             (Stopping, Event::CooledAfterStop, Stopped),

@@ -1,9 +1,10 @@
 //! An emulated L7 on virtual time with its keeper and a miner that can be made to fail.
 
+use crate::table::Kind;
 use cgminer_board::file::BoardFile;
 use cgminer_emulator::clock::Clock;
 use cgminer_emulator::fault::Fault;
-use cgminer_emulator::machine::{Control, Machine, MachineSettings, Truth};
+use cgminer_emulator::machine::{Control, Load, Machine, MachineSettings, Place, Truth};
 use cgminer_hal::devices::Devices;
 use cgminer_hal::emulated::Wiring;
 use cgminer_rs::chain::{ChainStatus, Pacing, TicketMask};
@@ -69,23 +70,62 @@ pub struct Plan {
     pub choices: Choices,
     pub machine: MachineSettings,
     pub board: BoardFile,
-    /// Whether the chains are brought up and get work. Without, a run is far faster.
+    /// Whether the chains are brought up and get work. Without, they only draw the power of it, and a run is far faster.
     pub hashing: bool,
 }
 
 impl Plan {
+    /// The machine of a case.
+    pub fn of(kind: Kind) -> Self {
+        let plan = Self::l7();
+        match kind {
+            Kind::L7 => plan,
+            Kind::Hashing => plan.with_few_chips(),
+            Kind::Diodes => plan.with_diodes(),
+        }
+    }
+
+    /// The same machine with chains that are short enough to be brought up and to hash in a test.
+    fn with_few_chips(mut self) -> Self {
+        (self.board.layout.chips, self.board.layout.domains) = (12, 4);
+        self.machine
+            .chains
+            .iter_mut()
+            .for_each(|chain| chain.chips = 12);
+        Self {
+            hashing: true,
+            ..self
+        }
+    }
+
+    /// The same machine with TMP451 sensors on the boards, their diodes in chips.
+    fn with_diodes(mut self) -> Self {
+        for sensor in &mut self.board.sensors {
+            sensor.part = cgminer_board::file::SensorPart::Tmp451;
+            sensor.remotes = vec![cgminer_board::file::Role::Chip];
+        }
+        for sensor in &mut self.machine.sensors {
+            sensor.part = cgminer_emulator::machine::SensorPart::Tmp451;
+            let (Place::BoardInlet { chain } | Place::BoardOutlet { chain }) = sensor.at else {
+                continue;
+            };
+            sensor.remotes = vec![Place::Chip { chain }];
+        }
+        self
+    }
+
     /// The L7 as its board file and the emulator have it.
     pub fn l7() -> Self {
         let mut machine = MachineSettings::l7().unwrap();
-        // The least search: what counts here is what chips draw, not what they find.
-        machine.search.hashes_per_second = 30.0;
+        // Little search: what counts here is what chips draw, not what they find.
+        machine.search.hashes_per_second = 30_000.0;
         Self {
             seed: 1,
             choices: Choices::default(),
             machine,
             board: BoardFile::parse(include_str!("../../board/boards/emulated.toml"), "emulated")
                 .unwrap(),
-            hashing: true,
+            hashing: false,
         }
     }
 }
@@ -108,7 +148,11 @@ pub struct Rig {
 impl Rig {
     /// Switches the machine on and starts its keeper.
     pub fn start(plan: Plan) -> Self {
-        let machine = Machine::new(plan.machine.clone(), plan.seed, Clock::tokio());
+        let mut settings = plan.machine.clone();
+        if !plan.hashing {
+            settings.chains.iter_mut().for_each(|chain| chain.chips = 1);
+        }
+        let machine = Machine::new(settings, plan.seed, Clock::tokio());
         let wiring = machine.devices();
         let control = machine.control();
         let mut rig = Self {
@@ -118,7 +162,7 @@ impl Rig {
             shared: Arc::default(),
             keeper: None,
             stop: None,
-            machine: tokio::spawn(machine.run()),
+            machine: tokio::spawn(live(machine, plan.hashing)),
             kept: tempfile::tempdir().unwrap(),
             plan,
             hottest: 0.0,
@@ -172,6 +216,11 @@ impl Rig {
             keeper.abort();
             let _ = keeper.await;
         }
+    }
+
+    /// Whether it was killed and not started again.
+    pub fn has_been_killed(&self) -> bool {
+        self.keeper.is_none()
     }
 
     /// Asks for a wanted stop.
@@ -266,12 +315,18 @@ impl Rig {
         let wiring = self.wiring.clone();
         let board = self.plan.board.clone();
         let hashing = self.plan.hashing;
+        let control = self.control.clone();
         move |keeper| {
             let (shared, wiring, board) = (Arc::clone(&shared), wiring.clone(), board.clone());
+            let control = control.clone();
             Box::pin(async move {
                 let mut chains = JoinSet::new();
                 if hashing {
                     start_chains(&mut chains, &keeper, &board, &wiring, &shared);
+                } else {
+                    for chain in 0..board.chains.len() {
+                        chains.spawn(draw_power(chain, keeper.clone(), control.clone()));
+                    }
                 }
                 miner(keeper, &shared).await
             })
@@ -306,6 +361,46 @@ impl Seen<'_> {
     pub fn is(&self, state: State) -> bool {
         self.snapshot
             .is_some_and(|snapshot| snapshot.state == state)
+    }
+}
+
+/// The machine's life. One whose chains say nothing is looked at rarely; its parts and its heat are exact all the same.
+async fn live(mut machine: Machine, hashing: bool) {
+    if hashing {
+        return machine.run().await;
+    }
+    loop {
+        machine.step();
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A chain that only draws its power: out of reset while it may be, as fast as it may.
+async fn draw_power(chain: usize, keeper: MinerEnd, control: Control) {
+    let mut status = keeper.status();
+    let mut released = false;
+    loop {
+        let (may, throttle) = match &*status.borrow_and_update() {
+            Some(status) => (
+                status.state.may_hash(),
+                f32::from(status.throttle.0) / 100.0,
+            ),
+            None => (false, 1.0),
+        };
+        let share = throttle * 525.0 / 545.0;
+        let load = Load {
+            clocked: share,
+            hashing: share,
+        };
+        control.pretend_load(chain, Some(load));
+        if may && !released {
+            let request = Request::ReleaseReset { chain: chain as u8 };
+            released = keeper.request(request).await.is_ok();
+        }
+        released &= may;
+        if status.changed().await.is_err() {
+            return;
+        }
     }
 }
 
@@ -373,7 +468,7 @@ fn start_chains(
 ) {
     let traits = ChipTraits {
         hardwired_zero_bits: 12,
-        ticket_mask: TicketMask::DIFFICULTY_256,
+        ticket_mask: TicketMask::ALL,
         pacing: Pacing::CAPTURED,
     };
     let settings = chain_settings(board, &ChainsSection::default(), traits).unwrap();

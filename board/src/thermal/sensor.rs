@@ -35,7 +35,7 @@ const STUCK_WHILE_OTHERS_MOVE: Duration = Duration::from_secs(20);
 /// How far the others must move meanwhile.
 const OTHERS_MOVED: f32 = 8.0;
 /// For how long all readings of a machine may stay the same to the last bit before they have to prove themselves anew.
-const ALL_STILL: Duration = Duration::from_secs(900);
+const ALL_STILL: Duration = Duration::from_secs(3_600);
 
 /// Why the last reading of a sensor is not believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -650,14 +650,14 @@ mod tests {
         sensor.observe(Observation::Value(Celsius(50.0)), at(0.0), &around(0.0));
         sensor.judge(at(0.0), &around(0.0));
         sensor.observe(Observation::Value(Celsius(55.0)), at(1.0), &around(1.0));
-        sensor.judge(at(890.0), &around(1.0));
+        sensor.judge(at(3_590.0), &around(1.0));
         assert!(sensor.has_proven_itself());
-        sensor.judge(at(902.0), &around(1.0));
+        sensor.judge(at(3_602.0), &around(1.0));
         assert!(!sensor.has_proven_itself());
-        sensor.judge(at(903.0), &around(1.0));
+        sensor.judge(at(3_603.0), &around(1.0));
         assert!(!sensor.has_proven_itself());
-        sensor.observe(Observation::Value(Celsius(54.0)), at(904.0), &around(904.0));
-        sensor.judge(at(904.0), &around(904.0));
+        sensor.observe(Observation::Value(Celsius(54.0)), at(3_604.0), &around(3_604.0));
+        sensor.judge(at(3_604.0), &around(3_604.0));
         assert!(sensor.has_proven_itself());
     }
 

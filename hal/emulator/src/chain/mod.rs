@@ -240,7 +240,8 @@ impl Chain {
         self.search.focus = focus;
     }
 
-    fn is_alive(&self) -> bool {
+    /// Whether its chips have power and are out of reset.
+    pub fn is_alive(&self) -> bool {
         self.powered && !self.held
     }
 

@@ -29,7 +29,9 @@ impl Machine {
         for (index, wired) in self.chains.iter_mut().enumerate() {
             let (mhz, load) = load_of(&wired.chain, wired.nominal_hz);
             let (faults, powered, gone, celsius) = self.world.with(|world| {
-                world.set_load(index, load);
+                let pretended = world.pretended.get(index).copied().flatten();
+                let pretended = pretended.filter(|_| wired.chain.is_alive());
+                world.set_load(index, pretended.unwrap_or(load));
                 (
                     world.chain_faults(index, mhz),
                     world.chips_have_power(index),

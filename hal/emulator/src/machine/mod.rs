@@ -228,6 +228,16 @@ impl Control {
         self.world.with(|world| world.inject(fault, lasting))
     }
 
+    /// Lets a chain take power as if its chips did this, while they are powered and out of reset: for days of heat in
+    /// which nobody hashes. Nothing else of the chain is pretended.
+    pub fn pretend_load(&self, chain: usize, load: Option<Load>) {
+        self.world.with(|world| {
+            if let Some(slot) = world.pretended.get_mut(chain) {
+                *slot = load;
+            }
+        });
+    }
+
     /// Ends a fault; false when there is none of that number.
     pub fn clear(&self, id: u64) -> bool {
         self.world.with(|world| world.clear(id))

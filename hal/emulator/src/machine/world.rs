@@ -58,6 +58,8 @@ pub struct World {
     steps: u64,
     pub(super) boards: Vec<Board>,
     pub(super) loads: Vec<Load>,
+    /// Loads to pretend instead, while the chips are powered and out of reset.
+    pub(super) pretended: Vec<Option<Load>>,
     pub(super) fans: Vec<FanUnit>,
     /// The supply.
     pub supply: Supply,
@@ -182,6 +184,7 @@ impl World {
         Self {
             steps: 0,
             loads: vec![Load::default(); boards.len()],
+            pretended: vec![None; boards.len()],
             boards,
             fans,
             supply,

@@ -1,0 +1,69 @@
+//! `docs/safety.md`: its tables are what the tests saw.
+
+use crate::table::Row;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+/// A table of the document.
+#[derive(Clone, Copy, Debug)]
+pub enum Section {
+    Sensors,
+    Fans,
+    Supply,
+    Chains,
+    Heat,
+    Processes,
+}
+
+/// Holds the rows against the document, or writes them into it when `UPDATE_DOCS` is set.
+pub fn check(section: Section, rows: &[Row]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/safety.md");
+    let name = format!("{section:?}").to_lowercase();
+    let (begin, end) = (
+        format!("<!-- begin {name} -->\n"),
+        format!("<!-- end {name} -->"),
+    );
+    let update = std::env::var_os("UPDATE_DOCS").is_some();
+    let lock = fs::File::create(std::env::temp_dir().join("cgminer-rs-safety.lock")).unwrap();
+    if update {
+        // Sections are written by processes of their own.
+        lock.lock().unwrap();
+    }
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text
+        .split_once(&begin)
+        .unwrap_or_else(|| panic!("no {begin}"));
+    let (written, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no {end}"));
+    let seen = table(rows);
+    if update {
+        fs::write(&path, format!("{before}{begin}{seen}{end}{after}")).unwrap();
+        return;
+    }
+    assert!(
+        written == seen,
+        "docs/safety.md does not tell what was seen; run the tests with UPDATE_DOCS=1\n{seen}"
+    );
+}
+
+fn table(rows: &[Row]) -> String {
+    let mut text = String::from(
+        "\n| fault | what has to happen | seen | hottest chip | cause |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for row in rows {
+        let Row {
+            fault,
+            expected,
+            seen,
+            hottest,
+            reason,
+        } = row;
+        writeln!(
+            text,
+            "| {fault} | {expected} | {seen} | {hottest} | {reason} |"
+        )
+        .unwrap();
+    }
+    text.push('\n');
+    text
+}
