@@ -140,9 +140,7 @@ async fn live(mut chain: Chain, device: DeviceUart, held: Arc<AtomicBool>) {
             chain.receive(&bytes[..count], now);
         }
         chain.advance(now);
-        if let Some(baud) = device.host_baud() {
-            chain.set_host_baud(baud.0);
-        }
+        chain.set_host_baud(device.host_baud().map(|baud| baud.0));
         out.clear();
         chain.transmit(now, &mut out);
         assert_eq!(device.try_write(&out), out.len());

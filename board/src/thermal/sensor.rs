@@ -656,7 +656,11 @@ mod tests {
         assert!(!sensor.has_proven_itself());
         sensor.judge(at(3_603.0), &around(1.0));
         assert!(!sensor.has_proven_itself());
-        sensor.observe(Observation::Value(Celsius(54.0)), at(3_604.0), &around(3_604.0));
+        sensor.observe(
+            Observation::Value(Celsius(54.0)),
+            at(3_604.0),
+            &around(3_604.0),
+        );
         sensor.judge(at(3_604.0), &around(3_604.0));
         assert!(sensor.has_proven_itself());
     }
