@@ -10,10 +10,12 @@ use crate::pool::status::PoolsStatus;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// How often each loop is asked for its proof.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a bring-up may take from one milestone to the next.
+const BRING_UP_SILENCE: Duration = Duration::from_secs(60);
 /// How long the status endpoint may take to answer itself.
 const API_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -31,14 +33,21 @@ pub async fn prove(
     );
 }
 
-/// Every chain task publishes its status at least once a second while it has something to do.
-async fn prove_chains(keeper: MinerEnd, mut chains: Vec<watch::Receiver<ChainStatus>>) {
+/// Every chain task publishes its status at least once a second while it hashes or idles.
+async fn prove_chains(keeper: MinerEnd, chains: Vec<watch::Receiver<ChainStatus>>) {
+    let mut chains: Vec<_> = chains
+        .into_iter()
+        .map(|status| (status, Instant::now()))
+        .collect();
     let mut tick = look();
     loop {
-        tick.tick().await;
-        let lively = chains.iter_mut().fold(true, |all, chain| {
-            let published = chain.has_changed().unwrap_or(false);
-            all & (published | is_at_rest(chain.borrow_and_update().phase))
+        let now = tick.tick().await;
+        let lively = chains.iter_mut().fold(true, |all, (status, published)| {
+            if status.has_changed().unwrap_or(false) {
+                *published = now;
+            }
+            let phase = status.borrow_and_update().phase;
+            all & longest_silence(phase).is_none_or(|longest| now - *published <= longest)
         });
         if lively {
             keeper.alive(Loop::Chain);
@@ -46,12 +55,16 @@ async fn prove_chains(keeper: MinerEnd, mut chains: Vec<watch::Receiver<ChainSta
     }
 }
 
-/// Phases in which a chain has no task, or one that only waits for a command.
-fn is_at_rest(phase: ChainPhase) -> bool {
-    matches!(
-        phase,
-        ChainPhase::Waiting | ChainPhase::BackOff | ChainPhase::Failed | ChainPhase::Stopped
-    )
+/// How long a chain may publish nothing. `None`: it has no task, or one that only waits.
+fn longest_silence(phase: ChainPhase) -> Option<Duration> {
+    match phase {
+        ChainPhase::Hashing | ChainPhase::Idle => Some(LOOK),
+        // It speaks at milestones; in between lie hundreds of paced writes, each with a deadline of its own.
+        ChainPhase::BringUp => Some(BRING_UP_SILENCE),
+        ChainPhase::Waiting | ChainPhase::BackOff | ChainPhase::Failed | ChainPhase::Stopped => {
+            None
+        }
+    }
 }
 
 /// The manager of pools publishes at each of its rounds, one a second or more.
@@ -82,4 +95,57 @@ fn look() -> tokio::time::Interval {
     let mut tick = interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::models::L7;
+    use crate::link::{Down, KeeperEnd, in_process};
+    use crate::miner::chains::{ChipTraits, chain_settings};
+    use cgminer_board::file::Catalog;
+
+    fn chain(phase: ChainPhase) -> watch::Sender<ChainStatus> {
+        let catalog = Catalog::load(None).expect("compiled-in boards");
+        let board = catalog.get("l7").expect("the L7");
+        let settings = chain_settings(
+            board,
+            &crate::config::ChainsSection::default(),
+            ChipTraits::SILICON,
+        )
+        .expect("sound settings");
+        let mut status = ChainStatus::new(&settings[0]);
+        assert_eq!(status.model, L7.name);
+        status.phase = phase;
+        watch::Sender::new(status)
+    }
+
+    /// Tokens that come within so many seconds while the chain says nothing.
+    async fn tokens(phase: ChainPhase, seconds: u64) -> usize {
+        let (miner, mut keeper): (_, KeeperEnd) = in_process();
+        let sender = chain(phase);
+        tokio::spawn(prove_chains(miner, vec![sender.subscribe()]));
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let mut count = 0;
+        while let Ok(Some(Down::Alive(Loop::Chain))) = keeper.try_receive() {
+            count += 1;
+        }
+        count
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hashing_chain_that_says_nothing_gives_no_more_tokens() {
+        assert!(tokens(ChainPhase::Hashing, 60).await <= 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bring_up_may_be_silent_for_a_while_but_not_for_ever() {
+        assert!(tokens(ChainPhase::BringUp, 30).await >= 14);
+        assert!(tokens(ChainPhase::BringUp, 600).await <= 32);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_chain_without_power_has_nothing_to_prove() {
+        assert!(tokens(ChainPhase::Waiting, 30).await >= 14);
+    }
 }

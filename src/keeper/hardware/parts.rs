@@ -172,10 +172,12 @@ mod tests {
     use cgminer_board::parts::{Readings, Register};
     use cgminer_hal::units::Celsius;
 
+    type Outcome = Result<Celsius, Problem>;
+
     /// Gives what it is told to, one list a call.
     struct Script {
         started: usize,
-        readings: Vec<(Result<Celsius, Problem>, Vec<Result<Celsius, Problem>>)>,
+        readings: Vec<(Outcome, Vec<Outcome>)>,
     }
 
     fn failed(problem: Problem) -> PartError {
