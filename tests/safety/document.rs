@@ -1,6 +1,7 @@
 //! `docs/safety.md`: its tables are what the tests saw.
 
 use crate::table::Row;
+use nix::fcntl::{Flock, FlockArg};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -25,11 +26,9 @@ pub fn check(section: Section, rows: &[Row]) {
         format!("<!-- end {name} -->"),
     );
     let update = std::env::var_os("UPDATE_DOCS").is_some();
-    let lock = fs::File::create(std::env::temp_dir().join("cgminer-rs-safety.lock")).unwrap();
-    if update {
-        // Sections are written by processes of their own.
-        lock.lock().unwrap();
-    }
+    // Sections may be written by processes of their own.
+    let file = fs::File::open(&path).unwrap();
+    let _turn = update.then(|| Flock::lock(file, FlockArg::LockExclusive).unwrap());
     let text = fs::read_to_string(&path).unwrap();
     let (before, rest) = text
         .split_once(&begin)

@@ -3,11 +3,16 @@
 //! What comes of it is `docs/safety.md`, which these tests hold against what they saw; `UPDATE_DOCS=1` writes it anew.
 #![cfg(feature = "emulator")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::redundant_closure_for_method_calls,
+    reason = "a method of a type with a lifetime is no closure for all lifetimes"
+)]
 
 mod cases;
 mod document;
 mod log;
 mod rig;
+mod soak;
 mod stopping;
 mod table;
 

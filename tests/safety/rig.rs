@@ -11,6 +11,7 @@ use cgminer_rs::chain::{ChainStatus, Pacing, TicketMask};
 use cgminer_rs::config::ChainsSection;
 use cgminer_rs::keeper::hardware::{self, Choices};
 use cgminer_rs::keeper::host::TaskHost;
+use cgminer_rs::keeper::operator;
 use cgminer_rs::keeper::proofs::LoopRule;
 use cgminer_rs::keeper::worker::{Orders, Placement, Reports, Round, Worker};
 use cgminer_rs::keeper::{self, KeeperStatus, Setup, State};
@@ -20,15 +21,13 @@ use cgminer_rs::miner::chains::{ChipTraits, chain_settings};
 use cgminer_rs::work::{Job, JobId, SessionId, Target};
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, interval, sleep};
-
-/// How often the machine is looked at.
-pub const LOOK: Duration = Duration::from_millis(250);
 
 /// What is wrong with the miner or the keeper's own loops, as opposed to the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,6 +142,8 @@ pub struct Rig {
     plan: Plan,
     /// Hottest chip that was.
     pub hottest: f32,
+    /// How often the machine is looked at.
+    pub look: Duration,
 }
 
 impl Rig {
@@ -166,6 +167,7 @@ impl Rig {
             kept: tempfile::tempdir().unwrap(),
             plan,
             hottest: 0.0,
+            look: Duration::from_millis(250),
         };
         rig.start_keeper();
         rig
@@ -189,8 +191,8 @@ impl Rig {
             .collect();
         let (status, seen) = watch::channel(None);
         let setup = Setup {
-            kept: self.kept.path().join("keeper.json"),
-            socket: None,
+            kept: self.kept(),
+            socket: Some(self.socket()),
             placement: Placement::Task,
             status,
         };
@@ -216,6 +218,21 @@ impl Rig {
             keeper.abort();
             let _ = keeper.await;
         }
+    }
+
+    /// The file that outlives the keeper.
+    pub fn kept(&self) -> PathBuf {
+        self.kept.path().join("keeper.json")
+    }
+
+    /// Clears a latched cause as an operator's tool does.
+    pub async fn clear_latch(&self) {
+        let tool = operator::connect(&self.socket()).await.unwrap();
+        tool.request(Request::ClearLatch).await.unwrap();
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.kept.path().join("keeper.sock")
     }
 
     /// Whether it was killed and not started again.
@@ -295,7 +312,6 @@ impl Rig {
             let seen = Seen {
                 truth: &truth,
                 snapshot: snapshot.as_deref(),
-                chains: self.chains(),
                 stopped: self.has_stopped(),
             };
             if until(&seen) {
@@ -304,7 +320,7 @@ impl Rig {
             if began.elapsed() >= most {
                 return None;
             }
-            sleep(LOOK).await;
+            sleep(self.look).await;
         }
     }
 
@@ -347,7 +363,6 @@ impl Drop for Rig {
 pub struct Seen<'a> {
     pub truth: &'a Truth,
     pub snapshot: Option<&'a KeeperStatus>,
-    pub chains: Vec<ChainStatus>,
     pub stopped: bool,
 }
 
@@ -371,7 +386,7 @@ async fn live(mut machine: Machine, hashing: bool) {
     }
     loop {
         machine.step();
-        sleep(Duration::from_millis(100)).await;
+        sleep(Duration::from_millis(250)).await;
     }
 }
 
