@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs the demo as the README says, asks its status endpoint, and wants accepted shares.
+# Runs the demo as the README says, asks its status endpoint, and wants accepted shares. Half of the time goes by before
+# the rail is on: a supply must have been off for 30 s before it may be switched on, the emulated one too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +10,7 @@ trap '[ -z "$demo" ] || kill "$demo" 2>/dev/null || true; rm -f "$log"' EXIT
 fail() { cat "$log"; echo "demo-smoke: $1"; exit 1; }
 
 cargo build --release --quiet
-target/release/cgminer-rs demo --seconds 40 --api 127.0.0.1:0 >"$log" 2>&1 &
+target/release/cgminer-rs demo --seconds 75 --api 127.0.0.1:0 >"$log" 2>&1 &
 demo=$!
 
 address=""

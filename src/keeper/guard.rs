@@ -2,9 +2,14 @@
 //!
 //! It is pure: no clock, no I/O. [`super::task`] feeds it and does what it says.
 
+mod terms;
+mod waiting;
+
+pub use terms::{Applied, Inputs, MinerEvent, MinerOrder, Outputs, Settings};
+
 use super::cause::Cause;
 use super::liveness::Liveness;
-use super::proofs::{LoopRule, Proofs};
+use super::proofs::Proofs;
 use super::reason::Reason;
 use super::state::{Event, State};
 use super::status::Latch;
@@ -13,10 +18,10 @@ use cgminer_board::moment::Moment;
 use cgminer_board::power::supply::OFF_WITHIN;
 use cgminer_board::power::{
     Drive, Expected, Outcome, Rail, Readback, Restarts, Sequence, Step, Supply, SupplyFault,
-    SupplyReading, Verdict, VoltageLimits,
+    Verdict,
 };
-use cgminer_board::thermal::{self, FanMode, Observation, Plant, Thermal, Tier};
-use cgminer_hal::units::{DutyPercent, Millivolts, Rpm, Watts};
+use cgminer_board::thermal::{self, FanMode, Plant, Thermal, Tier};
+use cgminer_hal::units::{DutyPercent, Millivolts};
 use std::time::Duration;
 
 /// How long the self-check at boot may take before it counts as a fault.
@@ -27,110 +32,6 @@ pub const COOL_DOWN_PATIENCE: Duration = Duration::from_secs(1_800);
 pub const CONTROLLER_PATIENCE: Duration = Duration::from_secs(8);
 /// How long a wanted stop waits for the machine to cool.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(600);
-
-/// What the decision has to know of the machine.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Name of the board file.
-    pub board: String,
-    /// What was read of a board that nobody knows.
-    pub unknown: Option<String>,
-    /// Sensors, fans and their limits.
-    pub thermal: thermal::Settings,
-    /// Name of the supply's part.
-    pub supply: String,
-    /// Whether the supply has an enable line, so that it can be switched off without its answer.
-    pub has_enable_line: bool,
-    /// What the rail may be set to.
-    pub voltage: VoltageLimits,
-    /// What the rail is set to when nobody says.
-    pub default_voltage: Millivolts,
-    /// Most that the machine may draw.
-    pub power_limit: Watts,
-    /// Who sets the fans at first.
-    pub fan_mode: FanMode,
-    /// Loops of the keeper that must prove themselves.
-    pub loops: Vec<LoopRule>,
-}
-
-/// What happened since the last decision.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Inputs {
-    /// What reading each temperature gave, by its index, and when.
-    pub sensors: Vec<(usize, Observation, Moment)>,
-    /// Speeds of fans, by index, and when.
-    pub fans: Vec<(usize, Rpm, Moment)>,
-    /// What reading the supply gave, and when.
-    pub supply: Vec<(SupplyReading, Moment)>,
-    /// For each chain, whether a board is plugged in; none when not read, or when the board cannot tell.
-    pub present: Vec<Option<bool>>,
-    /// What the drivers confirm to be doing.
-    pub applied: Applied,
-    /// Whether the voltage controller of a chain's board did as told, and when.
-    pub controllers: Vec<(usize, bool, Moment)>,
-    /// Which loops came round, by index, and when.
-    pub beats: Vec<(usize, Moment)>,
-    /// What the miner did.
-    pub miner: Vec<MinerEvent>,
-}
-
-/// What the drivers of the actuators confirm. None: not confirmed.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Applied {
-    /// Duty of the fans.
-    pub duty: Option<DutyPercent>,
-    /// Enable line.
-    pub enable: Option<bool>,
-    /// Setting of the supply.
-    pub preset: Option<Millivolts>,
-    /// For each chain, whether its reset line is held.
-    pub resets: Vec<Option<bool>>,
-}
-
-/// What the miner did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MinerEvent {
-    /// It was started.
-    Started,
-    /// One of its loops reported.
-    Alive(Loop),
-    /// It ended.
-    Died(String),
-    /// It sent what no honest miner sends, or cannot be talked to any more.
-    LinkBroken(String),
-}
-
-/// What is to be driven.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outputs {
-    /// Where the keeper stands.
-    pub state: State,
-    /// Setting that the supply is told; none: leave it.
-    pub preset: Option<Millivolts>,
-    /// Whether the supply delivers. Its own watchdog, where it has one, is fed only while this holds.
-    pub enable: bool,
-    /// For each chain, whether its reset line is held.
-    pub resets: Vec<bool>,
-    /// Duty of all fans.
-    pub duty: DutyPercent,
-    /// Whether every loop met its deadline, so that the hardware watchdog is fed.
-    pub feed_watchdog: bool,
-    /// Whether the miner is to run, be ended, or be left as it is.
-    pub miner: MinerOrder,
-}
-
-/// What becomes of the miner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MinerOrder {
-    /// As it is.
-    Leave,
-    /// Start it.
-    Start,
-    /// End it without asking.
-    Kill,
-    /// Ask it to end.
-    Stop,
-}
 
 /// All that the keeper knows, and what follows from it.
 #[derive(Clone, Debug)]
@@ -515,111 +416,6 @@ impl Guard {
                 (cool.then_some(Event::CooledAfterStop), Reason::StopWanted)
             }
             State::FanOnly | State::Latched | State::Stopped => (None, self.reason.clone()),
-        }
-    }
-
-    /// The rail was switched off and nothing tells that it is.
-    fn rail_unknown(&self, now: Moment) -> (Option<Event>, Reason) {
-        if self.is_rail_off(now) {
-            return (Some(Event::RailOff), self.reason.clone());
-        }
-        let fault = self.supply.failing().unwrap_or(SupplyFault::Silent);
-        (
-            Some(Event::RailStuck),
-            Reason::Latched(self.supply_cause(fault, now)),
-        )
-    }
-
-    fn boot(&self, plant: &Plant, now: Moment) -> (Option<Event>, Reason) {
-        if let Some(latch) = &self.latch {
-            return (Some(Event::GivenUp), Reason::Latched(latch.cause.clone()));
-        }
-        if let Some(read) = &self.settings.unknown {
-            return (
-                Some(Event::BoardUnknown),
-                Reason::BoardUnknown(read.clone()),
-            );
-        }
-        let overdue = now.since(self.since) >= BOOT_PATIENCE;
-        match self.thermal.ready(plant) {
-            Err(reason) => {
-                let cause = Cause::of_heat(&reason).filter(|_| overdue);
-                match cause {
-                    Some(cause) => (Some(Event::Trip), Reason::Tripped(cause)),
-                    None => (None, Reason::NotReady(reason)),
-                }
-            }
-            Ok(()) if self.is_rail_off(now) && self.supply.rail(now) == Rail::Off => {
-                (Some(Event::SelfCheckPassed), Reason::PowerNotWanted)
-            }
-            Ok(()) if overdue => {
-                let fault = self.supply.failing().unwrap_or(SupplyFault::Silent);
-                (
-                    Some(Event::Trip),
-                    Reason::Tripped(self.supply_cause(fault, now)),
-                )
-            }
-            Ok(()) => (None, Reason::RailNotSeenOff),
-        }
-    }
-
-    fn standby(&self, plant: &Plant) -> (Option<Event>, Reason) {
-        if let Some(last) = self.miner_death.clone().filter(|_| self.miner.is_spent()) {
-            let spent = Cause::RestartsSpent {
-                tried: self.miner.restarts(),
-                last: Box::new(last),
-            };
-            return (Some(Event::GivenUp), Reason::Latched(spent));
-        }
-        if !self.is_power_wanted() {
-            return (None, self.why_unwanted());
-        }
-        match self.thermal.ready(plant) {
-            Ok(()) => (Some(Event::PowerDue), Reason::Sequence(Step::FansUp)),
-            Err(reason) => (None, Reason::NotReady(reason)),
-        }
-    }
-
-    fn cool_down(&self, plant: &Plant, now: Moment) -> (Option<Event>, Reason) {
-        let last = || {
-            self.last_cause
-                .clone()
-                .unwrap_or_else(|| Cause::KeptCauseUnreadable {
-                    what: "no cause was noted".into(),
-                })
-        };
-        let Some(restart_at) = self.restart_at else {
-            let spent = Cause::RestartsSpent {
-                tried: self.restarts.used(),
-                last: Box::new(last()),
-            };
-            return (Some(Event::GivenUp), Reason::Latched(spent));
-        };
-        if now.since(self.since) >= COOL_DOWN_PATIENCE.max(restart_at.since(self.since)) {
-            return (Some(Event::GivenUp), Reason::Latched(last()));
-        }
-        if let Err(reason) = self.thermal.ready(plant) {
-            return (None, Reason::NotReady(reason));
-        }
-        if self.supply.rail(now) != Rail::Off {
-            return (None, Reason::RailNotSeenOff);
-        }
-        if now < restart_at {
-            let rest = restart_at.since(now);
-            return (None, Reason::Pausing { rest });
-        }
-        (Some(Event::Recovered), self.why_unwanted())
-    }
-
-    fn is_power_wanted(&self) -> bool {
-        self.wishes.power && !self.wishes.held_off
-    }
-
-    fn why_unwanted(&self) -> Reason {
-        if self.wishes.held_off {
-            Reason::HeldOff
-        } else {
-            Reason::PowerNotWanted
         }
     }
 

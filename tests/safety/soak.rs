@@ -74,7 +74,7 @@ async fn three_days_of_faults_at_random_end_resolved_or_latched() {
     let mut written = 0;
     let mut settled_memory = 0;
     let began = rig.control.now();
-    while rig.control.now() - began < LASTING {
+    while rig.control.now().saturating_sub(began) < LASTING {
         match any_fault(&mut rng) {
             Ok(fault) => {
                 let lasting = Duration::from_secs(rng.u64(2..2_400));
@@ -105,7 +105,7 @@ async fn three_days_of_faults_at_random_end_resolved_or_latched() {
             rig.control.clear_all();
             rig.clear_latch().await;
         }
-        if settled_memory == 0 && rig.control.now() - began > 12 * HOUR {
+        if settled_memory == 0 && rig.control.now().saturating_sub(began) > 12 * HOUR {
             settled_memory = memory();
         }
     }

@@ -1,0 +1,113 @@
+//! What the guard is told, and what it says.
+
+use super::super::proofs::LoopRule;
+use super::super::state::State;
+use crate::link::Loop;
+use cgminer_board::moment::Moment;
+use cgminer_board::power::{SupplyReading, VoltageLimits};
+use cgminer_board::thermal::{self, FanMode, Observation};
+use cgminer_hal::units::{DutyPercent, Millivolts, Rpm, Watts};
+
+/// What the decision has to know of the machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Name of the board file.
+    pub board: String,
+    /// What was read of a board that nobody knows.
+    pub unknown: Option<String>,
+    /// Sensors, fans and their limits.
+    pub thermal: thermal::Settings,
+    /// Name of the supply's part.
+    pub supply: String,
+    /// Whether the supply has an enable line, so that it can be switched off without its answer.
+    pub has_enable_line: bool,
+    /// What the rail may be set to.
+    pub voltage: VoltageLimits,
+    /// What the rail is set to when nobody says.
+    pub default_voltage: Millivolts,
+    /// Most that the machine may draw.
+    pub power_limit: Watts,
+    /// Who sets the fans at first.
+    pub fan_mode: FanMode,
+    /// Loops of the keeper that must prove themselves.
+    pub loops: Vec<LoopRule>,
+}
+
+/// What happened since the last decision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs {
+    /// What reading each temperature gave, by its index, and when.
+    pub sensors: Vec<(usize, Observation, Moment)>,
+    /// Speeds of fans, by index, and when.
+    pub fans: Vec<(usize, Rpm, Moment)>,
+    /// What reading the supply gave, and when.
+    pub supply: Vec<(SupplyReading, Moment)>,
+    /// For each chain, whether a board is plugged in; none when not read, or when the board cannot tell.
+    pub present: Vec<Option<bool>>,
+    /// What the drivers confirm to be doing.
+    pub applied: Applied,
+    /// Whether the voltage controller of a chain's board did as told, and when.
+    pub controllers: Vec<(usize, bool, Moment)>,
+    /// Which loops came round, by index, and when.
+    pub beats: Vec<(usize, Moment)>,
+    /// What the miner did.
+    pub miner: Vec<MinerEvent>,
+}
+
+/// What the drivers of the actuators confirm. None: not confirmed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Applied {
+    /// Duty of the fans.
+    pub duty: Option<DutyPercent>,
+    /// Enable line.
+    pub enable: Option<bool>,
+    /// Setting of the supply.
+    pub preset: Option<Millivolts>,
+    /// For each chain, whether its reset line is held.
+    pub resets: Vec<Option<bool>>,
+}
+
+/// What the miner did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MinerEvent {
+    /// It was started.
+    Started,
+    /// One of its loops reported.
+    Alive(Loop),
+    /// It ended.
+    Died(String),
+    /// It sent what no honest miner sends, or cannot be talked to any more.
+    LinkBroken(String),
+}
+
+/// What is to be driven.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs {
+    /// Where the keeper stands.
+    pub state: State,
+    /// Setting that the supply is told; none: leave it.
+    pub preset: Option<Millivolts>,
+    /// Whether the supply delivers. Its own watchdog, where it has one, is fed only while this holds.
+    pub enable: bool,
+    /// For each chain, whether its reset line is held.
+    pub resets: Vec<bool>,
+    /// Duty of all fans.
+    pub duty: DutyPercent,
+    /// Whether every loop met its deadline, so that the hardware watchdog is fed.
+    pub feed_watchdog: bool,
+    /// Whether the miner is to run, be ended, or be left as it is.
+    pub miner: MinerOrder,
+}
+
+/// What becomes of the miner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MinerOrder {
+    /// As it is.
+    Leave,
+    /// Start it.
+    Start,
+    /// End it without asking.
+    Kill,
+    /// Ask it to end.
+    Stop,
+}
