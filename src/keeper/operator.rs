@@ -79,7 +79,12 @@ async fn accept(
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
-        match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            // The keeper is gone; a next one must find nobody here.
+            () = asked.closed() => return,
+        };
+        match accepted {
             Ok((stream, _)) => {
                 // The file's mode keeps others out already; this holds where a file system ignores modes.
                 let allowed = stream

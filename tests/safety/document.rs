@@ -40,9 +40,26 @@ pub fn check(section: Section, rows: &[Row]) {
         return;
     }
     assert!(
-        written == seen,
+        without_times(written) == without_times(&seen),
         "docs/safety.md does not tell what was seen; run the tests with UPDATE_DOCS=1\n{seen}"
     );
+}
+
+/// All but how long it took: that is bounded by each case itself, and within its bound it is a matter of rounding.
+fn without_times(table: &str) -> String {
+    table
+        .lines()
+        .map(|line| {
+            let mut words: Vec<_> = line.split(' ').collect();
+            for at in 3..words.len() {
+                if words[at] == "s" && words[at - 3..at - 1] == ["off", "in"] {
+                    words[at - 1] = "some";
+                }
+            }
+            words.join(" ")
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn table(rows: &[Row]) -> String {
