@@ -12,7 +12,6 @@ mod cases;
 mod document;
 mod log;
 mod rig;
-mod soak;
 mod stopping;
 mod table;
 

@@ -225,12 +225,6 @@ impl Rig {
         self.kept.path().join("keeper.json")
     }
 
-    /// Clears a latched cause as an operator's tool does.
-    pub async fn clear_latch(&self) {
-        let tool = operator::connect(&self.socket()).await.unwrap();
-        tool.request(Request::ClearLatch).await.unwrap();
-    }
-
     fn socket(&self) -> PathBuf {
         self.kept.path().join("keeper.sock")
     }
