@@ -11,7 +11,6 @@ use cgminer_rs::chain::{ChainStatus, Pacing, TicketMask};
 use cgminer_rs::config::ChainsSection;
 use cgminer_rs::keeper::hardware::{self, Choices};
 use cgminer_rs::keeper::host::TaskHost;
-use cgminer_rs::keeper::operator;
 use cgminer_rs::keeper::proofs::LoopRule;
 use cgminer_rs::keeper::worker::{Orders, Placement, Reports, Round, Worker};
 use cgminer_rs::keeper::{self, KeeperStatus, Setup, State};
