@@ -75,6 +75,7 @@ async fn drive_emulated(
 }
 
 #[cfg(not(feature = "emulator"))]
+#[allow(clippy::unused_async, reason = "stands in for one that waits")]
 async fn drive_emulated(
     _: Option<u8>,
     _: Config,
