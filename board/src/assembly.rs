@@ -24,7 +24,7 @@ use crate::parts::tmp451::Tmp451;
 use crate::parts::{Fan, Supply, TemperatureSensor};
 use cgminer_hal::devices::Devices;
 use cgminer_hal::gpio::GpioError;
-use cgminer_hal::i2c::{Handle, I2cBusSpec, I2cError};
+use cgminer_hal::i2c::{Handle, I2cError};
 use cgminer_hal::pwm::PwmError;
 use cgminer_hal::spi::{self, SpiError};
 use cgminer_hal::tach::TachError;
@@ -63,6 +63,9 @@ pub enum DeviceError {
     /// A fan without one.
     #[error("the board file names no tach for this fan; add one")]
     NoTach,
+    /// A bus that the file does not describe, so that its deny list is not known.
+    #[error("bus {0} is not in the board file's [[i2c]] list; add it")]
+    NoBus(String),
 }
 
 /// A temperature sensor.
@@ -188,14 +191,11 @@ fn voltages(board: &BoardFile) -> RangeInclusive<Millivolts> {
     board.layout.voltage.min_mv..=board.layout.voltage.max_mv
 }
 
-/// A handle on a bus of the file, with its deny list. A checked file names every bus that it uses.
-fn bus(board: &BoardFile, name: &str, devices: &mut dyn Devices) -> Result<Handle, I2cError> {
+/// A handle on a bus of the file, with its deny list.
+fn bus(board: &BoardFile, name: &str, devices: &mut dyn Devices) -> Result<Handle, DeviceError> {
     match board.bus(name) {
-        Some(spec) => devices.i2c(spec),
-        None => devices.i2c(&I2cBusSpec {
-            bus: name.to_owned(),
-            deny_writes: (0..=0x7F).collect(),
-        }),
+        Some(spec) => Ok(devices.i2c(spec)?),
+        None => Err(DeviceError::NoBus(name.to_owned())),
     }
 }
 

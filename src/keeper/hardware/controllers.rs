@@ -1,13 +1,12 @@
 //! The voltage controllers on hash boards, where a machine has them.
 
-use super::{HardwareError, bus};
+use super::HardwareError;
 use crate::keeper::proofs::LoopRule;
 use crate::keeper::worker::{Found, Orders, Reports, Round, Worker};
-use cgminer_board::file::{BoardFile, VoltageControllerPart};
+use cgminer_board::assembly;
+use cgminer_board::file::BoardFile;
 use cgminer_board::parts::PartError;
 use cgminer_board::parts::controller::{HEARTBEAT, VoltageController};
-use cgminer_board::parts::dspic33ep::Dspic33ep;
-use cgminer_board::parts::pic16f1704::Pic16f1704;
 use cgminer_hal::devices::Devices;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,14 +21,7 @@ pub(super) fn open(
         let Some(spec) = &spec.voltage_controller else {
             continue;
         };
-        let bus = bus(board, &spec.bus, devices)?;
-        let allowed = board.layout.voltage.min_mv..=board.layout.voltage.max_mv;
-        let part: Box<dyn VoltageController> = match spec.part {
-            VoltageControllerPart::Pic16f1704 => {
-                Box::new(Pic16f1704::new(bus, spec.address, allowed))
-            }
-            VoltageControllerPart::Dspic33ep => Box::new(Dspic33ep::new(bus, spec.address)),
-        };
+        let part = assembly::voltage_controller(board, spec, devices)?;
         buses.entry(&spec.bus).or_default().push(Controller {
             chain,
             part,

@@ -10,13 +10,11 @@ pub use settings::Choices;
 use super::task::Machine;
 use super::worker::Worker;
 use super::workers::{FanWorker, Line, LinesWorker, Placed, SensorWorker, SupplyWorker};
+use cgminer_board::assembly::AssemblyError;
 use cgminer_board::file::BoardFile;
 use cgminer_hal::devices::Devices;
 use cgminer_hal::gpio::{GpioError, SignalSpec};
-use cgminer_hal::i2c::{Handle, I2cBusSpec, I2cError};
 use cgminer_hal::led::{Led, LedSpec};
-use cgminer_hal::pwm::PwmError;
-use cgminer_hal::tach::TachError;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -26,23 +24,9 @@ pub enum HardwareError {
     /// A line.
     #[error(transparent)]
     Gpio(#[from] GpioError),
-    /// A bus.
+    /// A part, by its entry in the board file.
     #[error(transparent)]
-    I2c(#[from] I2cError),
-    /// A fan's output.
-    #[error(transparent)]
-    Pwm(#[from] PwmError),
-    /// A fan's tach.
-    #[error(transparent)]
-    Tach(#[from] TachError),
-    /// The board file names a bus that it does not describe.
-    #[error("board file {board}: bus {bus} is not in its [[i2c]] list")]
-    Bus {
-        /// Board file.
-        board: String,
-        /// Bus.
-        bus: String,
-    },
+    Part(#[from] AssemblyError),
     /// The board file leaves out what cannot be done without.
     #[error("board file {board}: {what} is missing, so this machine cannot be given power")]
     Missing {
@@ -149,19 +133,10 @@ fn sensors(
     let mut buses: BTreeMap<&str, Vec<Placed>> = BTreeMap::new();
     let mut first = 0;
     for spec in &board.sensors {
-        let part = parts::thermometer(spec, bus(board, &spec.bus, devices)?);
+        let part = parts::thermometer(board, spec, devices)?;
         buses.entry(&spec.bus).or_default().push((first, part));
         first += 1 + spec.remotes.len();
     }
     let worker = |(bus, parts)| Box::new(SensorWorker::new(bus, parts)) as Box<dyn Worker>;
     Ok(buses.into_iter().map(worker).collect())
-}
-
-/// A handle on a bus of the board file, with its deny list.
-fn bus(board: &BoardFile, name: &str, devices: &mut dyn Devices) -> Result<Handle, HardwareError> {
-    let spec: &I2cBusSpec = board.bus(name).ok_or_else(|| HardwareError::Bus {
-        board: board.name.clone(),
-        bus: name.to_owned(),
-    })?;
-    Ok(devices.i2c(spec)?)
 }

@@ -1,37 +1,28 @@
 //! Sensors and fans of a board file, as the workers see them.
 
-use super::{HardwareError, bus};
+use super::HardwareError;
 use crate::keeper::workers::{Blower, Thermometer};
-use cgminer_board::file::{BoardFile, FanControl, FanSpec, SensorPart, SensorSpec};
-use cgminer_board::parts::emc1413::Emc1413;
-use cgminer_board::parts::emc2305::Emc2305;
-use cgminer_board::parts::fan::PwmFan;
-use cgminer_board::parts::lm75::Lm75;
-use cgminer_board::parts::max31785::Max31785;
-use cgminer_board::parts::tmp421::Tmp421;
-use cgminer_board::parts::tmp451::Tmp451;
+use cgminer_board::assembly;
+use cgminer_board::file::{BoardFile, SensorSpec};
 use cgminer_board::parts::{Fan, PartError, Problem, TemperatureSensor};
 use cgminer_board::thermal::Observation;
 use cgminer_hal::devices::Devices;
-use cgminer_hal::i2c::Handle;
 use cgminer_hal::units::{DutyPercent, Rpm};
 use std::time::Instant;
 
 /// A sensor of the board file.
-pub(super) fn thermometer(spec: &SensorSpec, bus: Handle) -> Box<dyn Thermometer> {
-    let part: Box<dyn TemperatureSensor> = match spec.part {
-        SensorPart::Lm75 => Box::new(Lm75::new(bus, spec.address)),
-        SensorPart::Tmp451 => Box::new(Tmp451::new(bus, spec.address)),
-        SensorPart::Tmp421 => Box::new(Tmp421::new(bus, spec.address)),
-        SensorPart::Emc1413 => Box::new(Emc1413::new(bus, spec.address)),
-    };
-    Box::new(Sensor {
+pub(super) fn thermometer(
+    board: &BoardFile,
+    spec: &SensorSpec,
+    devices: &mut dyn Devices,
+) -> Result<Box<dyn Thermometer>, HardwareError> {
+    Ok(Box::new(Sensor {
         name: spec.name.clone(),
-        part,
+        part: assembly::sensor(board, spec, devices)?,
         diodes: spec.remotes.len(),
         started: false,
         complained: false,
-    })
+    }))
 }
 
 /// A part that is set up again whenever it was lost, as it may have lost its power.
@@ -90,51 +81,13 @@ pub(super) fn fans(
     board: &BoardFile,
     devices: &mut dyn Devices,
 ) -> Result<Vec<Box<dyn Blower>>, HardwareError> {
-    board
-        .fans
-        .iter()
-        .map(|spec| fan(board, spec, devices))
-        .collect()
-}
-
-fn fan(
-    board: &BoardFile,
-    spec: &FanSpec,
-    devices: &mut dyn Devices,
-) -> Result<Box<dyn Blower>, HardwareError> {
-    let part: Box<dyn Fan> = match &spec.control {
-        FanControl::Pwm { pwm } => {
-            let tach = spec.tach.as_ref().ok_or_else(|| HardwareError::Missing {
-                board: board.name.clone(),
-                what: "the tach of a PWM fan",
-            })?;
-            Box::new(PwmFan::new(devices.pwm(pwm)?, devices.tach(tach)?))
-        }
-        FanControl::Max31785 {
-            bus: name,
-            address,
-            channel,
-        } => Box::new(Max31785::new(
-            bus(board, name, devices)?,
-            *address,
-            *channel,
-        )),
-        FanControl::Emc2305 {
-            bus: name,
-            address,
-            channel,
-            pulses_per_turn,
-        } => Box::new(Emc2305::new(
-            bus(board, name, devices)?,
-            *address,
-            *channel,
-            *pulses_per_turn,
-        )),
+    let fan = |spec| {
+        Ok(Box::new(BoardFan {
+            part: assembly::fan(board, spec, devices)?,
+            started: false,
+        }) as Box<dyn Blower>)
     };
-    Ok(Box::new(BoardFan {
-        part,
-        started: false,
-    }))
+    board.fans.iter().map(fan).collect()
 }
 
 /// A fan that is set up again whenever its controller was lost.

@@ -1,11 +1,10 @@
 //! The supply of a board file: what is asked of it in a round, and what its failures mean.
 
-use super::{HardwareError, bus};
+use super::HardwareError;
 use crate::keeper::worker::Epoch;
 use crate::keeper::workers::{Answering, PowerSupply, SupplyAnswer, SupplyOrder};
+use cgminer_board::assembly;
 use cgminer_board::file::{BoardFile, SupplyPart, SupplySpec};
-use cgminer_board::parts::apw::{Apw, ApwModel};
-use cgminer_board::parts::pmbus::PmbusSupply;
 use cgminer_board::parts::{PartError, Problem, Supply, SupplyReply, SupplyRequest};
 use cgminer_board::power::{SupplyFault, SupplyReading};
 use cgminer_hal::devices::Devices;
@@ -24,15 +23,8 @@ pub(super) fn open(
     spec: &SupplySpec,
     devices: &mut dyn Devices,
 ) -> Result<Box<dyn PowerSupply>, HardwareError> {
-    let bus = bus(board, &spec.bus, devices)?;
-    let allowed = board.layout.voltage.min_mv..=board.layout.voltage.max_mv;
-    let part: Box<dyn Supply> = match spec.part {
-        SupplyPart::Apw9 => Box::new(Apw::new(bus, spec.address, ApwModel::Apw9, allowed)),
-        SupplyPart::Apw12 => Box::new(Apw::new(bus, spec.address, ApwModel::Apw12, allowed)),
-        SupplyPart::Pmbus => Box::new(PmbusSupply::new(bus, spec.address, spec.pec, allowed)),
-    };
     Ok(Box::new(BoardSupply {
-        part,
+        part: assembly::supply(board, spec, devices)?,
         has_watchdog: spec.part != SupplyPart::Pmbus,
         has_switch: spec.part == SupplyPart::Pmbus,
         known: Known::default(),
