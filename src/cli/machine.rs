@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const BOARD_DIRECTORY: &str = "/etc/cgminer-rs/boards";
 
 /// Lock files of serial lines.
-const LOCKS: &str = "/run/lock";
+pub const LOCKS: &str = "/run/lock";
 
 /// What a machine's devices are opened from, by keeper and miner alike.
 pub type SharedDevices = Arc<Mutex<dyn Devices>>;
@@ -61,7 +61,11 @@ impl Machine {
     }
 }
 
-fn named_board(config: &Config) -> Result<BoardFile, Failure> {
+/// The board that the owner names.
+///
+/// # Errors
+/// When none is named, or its file is wrong.
+pub fn named_board(config: &Config) -> Result<BoardFile, Failure> {
     let failed = |error: cgminer_board::file::BoardFileError| Failure::Other(error.to_string());
     if let Some(path) = &config.board.file {
         let text = std::fs::read_to_string(path).map_err(|error| {
@@ -92,9 +96,12 @@ pub mod emulation {
     use crate::chain::{Pacing, TicketMask};
     use crate::cli::Failure;
     use crate::miner::ChipTraits;
-    use cgminer_board::file::Catalog;
+    use cgminer_board::file::{BoardFile, BoardFileError, Catalog};
     use cgminer_emulator::clock::Clock;
     use cgminer_emulator::machine::{self, MachineSettings, RunningMachine};
+    use cgminer_emulator::transport::Pty;
+    use cgminer_hal::emulated::UartSocket;
+    use std::path::PathBuf;
     use std::sync::{Arc, Mutex};
 
     /// Board file that describes it.
@@ -106,6 +113,7 @@ pub mod emulation {
         pub machine: Machine,
         /// Zero bits that its chips declare.
         pub hardwired_zero_bits: u8,
+        uarts: Vec<UartSocket>,
         _running: RunningMachine,
     }
 
@@ -121,26 +129,57 @@ pub mod emulation {
         if let Some(bits) = zero_bits {
             settings.search.hardwired_zero_bits = bits.min(SILICON_ZERO_BITS).into();
         }
-        let catalog = Catalog::load(None).map_err(|error| failed(&error))?;
-        let board = catalog.get(BOARD).map_err(|error| failed(&error))?.clone();
+        let board = board()?;
         let hardwired_zero_bits =
             u8::try_from(settings.search.hardwired_zero_bits).map_err(|error| failed(&error))?;
         let machine = machine::Machine::new(settings, fastrand::u64(..), Clock::tokio());
         let devices = machine.devices();
+        let uarts = machine.uarts();
         let running = machine.spawn_thread().map_err(|error| failed(&error))?;
         Ok(Emulation {
             machine: Machine {
                 board,
                 devices: Arc::new(Mutex::new(devices)),
-                chips: ChipTraits {
-                    hardwired_zero_bits,
-                    ticket_mask: TicketMask::ALL,
-                    pacing: Pacing::EMULATED,
-                },
+                chips: chips(hardwired_zero_bits),
                 emulated: true,
             },
             hardwired_zero_bits,
+            uarts,
             _running: running,
         })
+    }
+
+    impl Emulation {
+        /// Lets another process have the chains' serial lines: pseudo-terminals, in the order of the chains.
+        ///
+        /// # Errors
+        /// When the system has none left.
+        pub fn ptys(&self) -> std::io::Result<Vec<PathBuf>> {
+            let open = |socket| {
+                let (pty, path) = Pty::open(socket)?;
+                tokio::spawn(pty.carry());
+                Ok(path)
+            };
+            self.uarts.iter().map(open).collect()
+        }
+    }
+
+    /// What emulated chips are like.
+    pub fn chips(hardwired_zero_bits: u8) -> ChipTraits {
+        ChipTraits {
+            hardwired_zero_bits,
+            ticket_mask: TicketMask::ALL,
+            pacing: Pacing::EMULATED,
+        }
+    }
+
+    /// The board file of the emulated machine.
+    ///
+    /// # Errors
+    /// None, as a test of the board files holds; the type is that of any board file.
+    pub fn board() -> Result<BoardFile, Failure> {
+        let failed = |error: BoardFileError| Failure::Other(error.to_string());
+        let catalog = Catalog::load(None).map_err(failed)?;
+        Ok(catalog.get(BOARD).map_err(failed)?.clone())
     }
 }

@@ -8,6 +8,7 @@ mod machine;
 mod options;
 mod run;
 mod single;
+mod split;
 mod status;
 mod table;
 
@@ -112,6 +113,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         None | Some(Short('h') | Long("help")) => table::print(HELP),
         Some(Short('V') | Long("version")) => version(),
         Some(Value(command)) => match command.to_string_lossy().as_ref() {
+            split::MINER => split::miner_process(parser),
             "run" => run::run(parser),
             #[cfg(feature = "emulator")]
             "demo" => demo::run(parser),

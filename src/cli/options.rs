@@ -67,6 +67,19 @@ impl Options {
         Ok(())
     }
 
+    /// The arguments that say the same again, for another process of this program.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let file = self
+            .config
+            .iter()
+            .flat_map(|path| ["--config".into(), path.clone().into()]);
+        let sets = self
+            .sets
+            .iter()
+            .flat_map(|set| ["--set".into(), set.into()]);
+        file.chain(sets).collect()
+    }
+
     /// Names the file, as a bare argument does.
     ///
     /// # Errors

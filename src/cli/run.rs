@@ -4,9 +4,11 @@ use super::machine::Machine;
 #[cfg(feature = "emulator")]
 use super::machine::emulation;
 use super::options::Options;
+use super::split::{self, Wall};
 use super::{Failure, logs, single};
 use crate::config::Config;
 use lexopt::{Arg::Long, ValueExt};
+use std::ffi::OsString;
 use std::future::Future;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -16,9 +18,11 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let mut options = Options::default();
     let mut emulated = false;
     let mut zero_bits = None;
+    let mut one_process = false;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("emulated") => emulated = true,
+            Long("single") => one_process = true,
             Long("zero-bits") => zero_bits = Some(parser.value()?.parse()?),
             other => {
                 let flag = Options::flag(other)?;
@@ -32,12 +36,25 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
         let problem = "--zero-bits is for --emulated alone: silicon has 32, wired in";
         return Err(Failure::Usage(problem.into()));
     }
+    // Without root there is no user to change to, and the wall would be half a wall.
+    let told = (nix::unistd::geteuid().is_root() && !one_process).then(|| options.arguments());
     runtime()?.block_on(async {
         let stop = stop_asked()?;
         if emulated {
-            drive_emulated(zero_bits, config, stop).await
+            drive_emulated(zero_bits, config, told, stop).await
         } else {
-            drive(Machine::real(&config)?, config, stop).await
+            let machine = Machine::real(&config)?;
+            let wall = told.map(|options| Wall {
+                options,
+                devices: machine
+                    .board
+                    .chains
+                    .iter()
+                    .map(|chain| chain.uart.device.clone().into())
+                    .collect(),
+                zero_bits: None,
+            });
+            drive(machine, config, wall, stop).await
         }
     })
 }
@@ -67,11 +84,22 @@ pub fn stop_asked() -> Result<impl Future<Output = ()>, Failure> {
 async fn drive_emulated(
     zero_bits: Option<u8>,
     config: Config,
+    told: Option<Vec<OsString>>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let emulation = emulation::start(zero_bits)?;
     warn!("the machine is emulated: its readings and its hashrate are those of a simulation");
-    drive(emulation.machine, config, stop).await
+    let wall = match told {
+        Some(options) => Some(Wall {
+            options,
+            devices: emulation
+                .ptys()
+                .map_err(|error| Failure::Other(error.to_string()))?,
+            zero_bits: Some(emulation.hardwired_zero_bits),
+        }),
+        None => None,
+    };
+    drive(emulation.machine, config, wall, stop).await
 }
 
 #[cfg(not(feature = "emulator"))]
@@ -79,6 +107,7 @@ async fn drive_emulated(
 async fn drive_emulated(
     _: Option<u8>,
     _: Config,
+    _: Option<Vec<OsString>>,
     _: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     Err(Failure::Usage(
@@ -89,24 +118,21 @@ async fn drive_emulated(
 async fn drive(
     machine: Machine,
     config: Config,
+    wall: Option<Wall>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     introduce(&machine);
     if config.pool.is_empty() {
         warn!("no pool is configured: the machine will be kept, and will not mine");
     }
-    let (opened, mut opening) = single::opened_channel();
+    if let Some(wall) = wall {
+        return split::run(machine, config, wall, stop).await;
+    }
+    warn!("keeper and miner share one process: nothing stands between the network and the power");
+    let (opened, opening) = single::opened_channel();
     tokio::select! {
         result = single::run(machine, config, opened, stop) => result,
-        () = async {
-            while let Some(opened) = opening.recv().await {
-                if let Some(address) = opened.address {
-                    info!("status: http://{address}/api/v1/status");
-                }
-            }
-            // The last miner has ended; the keeper's word is what counts.
-            std::future::pending::<()>().await;
-        } => Ok(()),
+        () = single::tell_addresses(opening) => Ok(()),
     }
 }
 

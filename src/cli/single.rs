@@ -13,13 +13,18 @@ use crate::link::MinerEnd;
 use crate::miner::{self, Miner, Opened};
 use cgminer_board::thermal::FanMode;
 use cgminer_hal::units::DutyPercent;
+use std::fs::DirBuilder;
 use std::future::Future;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use tokio::sync::{mpsc, watch};
 
-/// File in the run directory that outlives a restart of the program.
-const KEPT: &str = "keeper.state";
-/// Socket in the run directory for an operator's tool.
+/// Directory of the keeper alone: what outlives a reboot.
+const STATE_DIRECTORY: &str = "/var/lib/cgminer-rs";
+/// File in it.
+const KEPT: &str = "keeper.json";
+/// Socket for an operator's tool, in a directory of the keeper alone.
 const OPERATOR: &str = "keeper.sock";
 /// Miners that may have told where they listen before anybody looked.
 const OPENED: usize = 4;
@@ -43,27 +48,15 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let failed = |what: &dyn std::fmt::Display| Failure::Other(what.to_string());
-    let kept = {
-        let mut devices = machine
-            .devices
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        keeper::hardware::open(&machine.board, &mut *devices, &choices(&config))
-            .map_err(|error| failed(&error))?
-    };
-    let directory = config.api.run_directory.clone();
-    std::fs::create_dir_all(&directory).map_err(|error| {
+    let kept = open(&machine, &config)?;
+    let directory = &config.api.run_directory;
+    std::fs::create_dir_all(directory).map_err(|error| {
         failed(&format_args!(
             "run directory {}: {error}",
             directory.display()
         ))
     })?;
-    let setup = Setup {
-        kept: directory.join(KEPT),
-        socket: Some(directory.join(OPERATOR)),
-        placement: Placement::Thread,
-        status: watch::Sender::new(None),
-    };
+    let setup = setup(&config, machine.emulated)?;
     let host = TaskHost::new(move |link: MinerEnd| {
         let miner = Miner {
             board: machine.board.clone(),
@@ -84,6 +77,69 @@ pub async fn run(
     keeper::run(kept, Box::new(host), setup, stop)
         .await
         .map_err(|error| failed(&error))
+}
+
+/// Opens the machine's hardware for the keeper.
+///
+/// # Errors
+/// When something is missing that power depends on.
+pub fn open(machine: &Machine, config: &Config) -> Result<keeper::Machine, Failure> {
+    let mut devices = machine
+        .devices
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    keeper::hardware::open(&machine.board, &mut *devices, &choices(config))
+        .map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// Where the keeper keeps and listens. The run directory may be the miner's; these are not.
+///
+/// # Errors
+/// When its directory cannot be made.
+pub fn setup(config: &Config, emulated: bool) -> Result<Setup, Failure> {
+    let own = keeper_directory(&config.api.run_directory);
+    let state = if emulated {
+        own.clone()
+    } else {
+        STATE_DIRECTORY.into()
+    };
+    for directory in [&own, &state] {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(|error| {
+                Failure::Other(format!(
+                    "keeper's directory {}: {error}",
+                    directory.display()
+                ))
+            })?;
+    }
+    Ok(Setup {
+        kept: state.join(KEPT),
+        socket: Some(own.join(OPERATOR)),
+        placement: Placement::Thread,
+        status: watch::Sender::new(None),
+    })
+}
+
+/// The directory of the keeper's socket: beside the run directory, not in it.
+#[must_use]
+pub fn keeper_directory(run_directory: &Path) -> PathBuf {
+    let mut name = run_directory.as_os_str().to_owned();
+    name.push("-keeper");
+    name.into()
+}
+
+/// Tells the log where the status endpoint is, each time that it is opened. Never ends.
+pub async fn tell_addresses(mut opening: OpenedReceiver) {
+    while let Some(opened) = opening.recv().await {
+        if let Some(address) = opened.address {
+            tracing::info!("status: http://{address}/api/v1/status");
+        }
+    }
+    // The last miner has ended; the keeper's word is what counts.
+    std::future::pending::<()>().await;
 }
 
 /// What the owner may choose of the cooling; a fixed mode without a duty is as safe as it can be.

@@ -149,7 +149,7 @@ mod tests {
         let mut now = 0;
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            let due = (now..now + 10_000)
+            let due = (now..now + 1_000)
                 .find(|second| miner.is_start_due(at(*second)))
                 .unwrap_or(now);
             pauses.push(due - now);

@@ -371,7 +371,11 @@ impl Keeper {
     /// Looks whether the miner has ended, or has closed its link without ending.
     fn watch_miner(&mut self) {
         if let Some(how) = self.host.ended() {
-            tracing::warn!(%how, "the miner ended");
+            if self.asked_to_end.is_some() {
+                tracing::info!(%how, "the miner ended as asked");
+            } else {
+                tracing::warn!(%how, "the miner ended");
+            }
             self.lose_link();
             self.broken = None;
             self.inputs.miner.push(MinerEvent::Died(how));

@@ -45,6 +45,8 @@ const DEVICES: When = When::ArgumentIn {
         libc::TCFLSH as u32,
         libc::TCSBRK as u32,
         libc::TIOCOUTQ as u32,
+        // TIOCSERGETLSR: whether the transmitter is empty.
+        0x5459,
         libc::FIONREAD as u32,
         libc::TIOCEXCL as u32,
         libc::TIOCNXCL as u32,

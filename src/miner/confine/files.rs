@@ -12,12 +12,20 @@ const KNOWN: ABI = ABI::V6;
 
 /// What every program needs to read: libraries, names of hosts, roots of trust, time zones.
 const SYSTEM: [&str; 5] = ["/usr", "/lib", "/lib64", "/etc", "/proc/self"];
+/// Where `/etc/resolv.conf` leads to on systems that make it anew at every start.
+const RESOLVERS: [&str; 3] = [
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/tmp/resolv.conf",
+];
 /// What telemetry reads of the machine.
-const MACHINE: [&str; 4] = [
+const MACHINE: [&str; 6] = [
     "/proc/meminfo",
     "/proc/stat",
     "/proc/loadavg",
     "/proc/uptime",
+    "/proc/sys/kernel/hostname",
+    "/proc/sys/kernel/osrelease",
 ];
 /// Devices that have no power over anything.
 const HARMLESS: [&str; 2] = ["/dev/null", "/dev/urandom"];
@@ -46,6 +54,7 @@ fn rules(plan: &Plan) -> Result<RulesetCreated, RulesetError> {
         .create()?;
     for (paths, access) in [
         (paths(&SYSTEM), run),
+        (paths(&RESOLVERS), read),
         (paths(&MACHINE), read),
         (paths(&HARMLESS), device),
         (plan.read.clone(), read),

@@ -57,10 +57,11 @@ impl fmt::Display for Measure {
     }
 }
 
-/// Gives everything away but what the plan keeps. What is absent is logged as a warning.
+/// Gives everything away but what the plan keeps. Says what came of it; [`report`] tells it to the log, which is a
+/// thread and so starts later.
 #[must_use]
 pub fn confine(plan: &Plan) -> Vec<Measure> {
-    let measures = vec![
+    vec![
         measure("limits", limits()),
         measure("user", identity::become_user(plan.account.as_ref())),
         measure("end with the keeper", end_with_parent()),
@@ -68,15 +69,18 @@ pub fn confine(plan: &Plan) -> Vec<Measure> {
         measure("capabilities", identity::no_capabilities()),
         measure("Landlock", files::restrict(plan)),
         measure("seccomp", calls::restrict()),
-    ];
-    for measure in &measures {
+    ]
+}
+
+/// Tells the log what holds and, as warnings, what does not.
+pub fn report(measures: &[Measure]) {
+    for measure in measures {
         if measure.outcome.is_ok() {
             tracing::info!(%measure, "confined");
         } else {
             tracing::warn!(%measure, "not confined");
         }
     }
-    measures
 }
 
 fn measure(name: &'static str, outcome: Result<String, String>) -> Measure {

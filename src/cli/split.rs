@@ -1,0 +1,211 @@
+//! Keeper and miner as two processes: this one, which owns the machine, and another of the same program, which parses
+//! the network and owns nothing.
+
+use super::machine::{LOCKS, Machine, named_board};
+use super::options::Options;
+use super::run::runtime;
+use super::{Failure, logs, single};
+use crate::config::Config;
+use crate::keeper;
+use crate::keeper::host::ProcessHost;
+use crate::link::socket::miner_end;
+use crate::miner::confine::{self, Account, Plan};
+use crate::miner::{self, ChipTraits, Miner};
+use cgminer_board::file::BoardFile;
+use cgminer_hal::devices::Devices;
+use cgminer_hal::linux::LinuxDevices;
+use lexopt::{Arg::Long, ValueExt};
+use nix::unistd::{Gid, Uid, chown};
+use std::ffi::OsString;
+use std::future::Future;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use tokio::net::UnixStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The hidden subcommand that the miner's process is.
+pub const MINER: &str = "miner-process";
+/// This program, wherever it lies and even if it was replaced meanwhile.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// What the miner's process is told.
+pub struct Wall {
+    /// Options of the configuration, said again.
+    pub options: Vec<OsString>,
+    /// Serial lines, in the order of the chains.
+    pub devices: Vec<PathBuf>,
+    /// Zero bits of emulated chips; none for silicon.
+    pub zero_bits: Option<u8>,
+}
+
+/// Keeps the machine and lets another process mine, until `stop` resolves and the machine is off.
+///
+/// # Errors
+/// When the keeper cannot begin.
+pub async fn run(
+    machine: Machine,
+    config: Config,
+    wall: Wall,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let failed = |what: &dyn std::fmt::Display| Failure::Other(what.to_string());
+    let kept = single::open(&machine, &config)?;
+    let account = confine::account(&wall.devices);
+    let directory = &config.api.run_directory;
+    hand_over(directory, &wall.devices, account.as_ref())
+        .map_err(|error| failed(&format_args!("{}: {error}", directory.display())))?;
+    let arguments = wall.arguments();
+    let host = ProcessHost::new(move || {
+        let mut command = Command::new(PROGRAM);
+        command.arg(MINER).args(&arguments);
+        command
+    });
+    let setup = single::setup(&config, machine.emulated)?;
+    keeper::run(kept, Box::new(host), setup, stop)
+        .await
+        .map_err(|error| failed(&error))
+}
+
+impl Wall {
+    fn arguments(&self) -> Vec<OsString> {
+        let devices = self
+            .devices
+            .iter()
+            .flat_map(|path| ["--device".into(), path.clone().into()]);
+        let bits = self
+            .zero_bits
+            .iter()
+            .flat_map(|bits| ["--zero-bits".into(), bits.to_string().into()]);
+        self.options
+            .iter()
+            .cloned()
+            .chain(devices)
+            .chain(bits)
+            .collect()
+    }
+}
+
+/// The run directory is the miner's, to open its sockets in; so are pseudo-terminals, which are made for it.
+fn hand_over(
+    directory: &Path,
+    devices: &[PathBuf],
+    account: Option<&Account>,
+) -> std::io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    let Some(account) = account else {
+        return Ok(());
+    };
+    let (user, group) = (Uid::from_raw(account.user), Gid::from_raw(account.group));
+    chown(directory, Some(user), Some(group))?;
+    for pty in devices
+        .iter()
+        .filter(|device| device.starts_with("/dev/pts"))
+    {
+        chown(pty, Some(user), None)?;
+    }
+    Ok(())
+}
+
+/// The miner's process.
+///
+/// # Errors
+/// When it cannot begin.
+pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let mut options = Options::default();
+    let mut wall = Wall {
+        options: Vec::new(),
+        devices: Vec::new(),
+        zero_bits: None,
+    };
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("device") => wall.devices.push(parser.value()?.into()),
+            Long("zero-bits") => wall.zero_bits = Some(parser.value()?.parse()?),
+            other => {
+                let flag = Options::flag(other)?;
+                options.take(flag, parser.value()?)?;
+            }
+        }
+    }
+    // All that is the owner's alone is read now; after that it cannot be.
+    let config = options.load()?.config;
+    let (board, chips) = board(&config, &wall)?;
+    let link = link()?;
+    let measures = confine::confine(&Plan {
+        account: confine::account(&wall.devices),
+        read: Vec::new(),
+        write: vec![config.api.run_directory.clone(), LOCKS.into()],
+        devices: wall.devices.clone(),
+    });
+    let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+    confine::report(&measures);
+    runtime()?.block_on(mine(config, board, chips, wall, link))
+}
+
+async fn mine(
+    config: Config,
+    mut board: BoardFile,
+    chips: ChipTraits,
+    wall: Wall,
+    link: std::os::unix::net::UnixStream,
+) -> Result<(), Failure> {
+    let failed = |what: &dyn std::fmt::Display| Failure::Other(what.to_string());
+    // Whoever asks the whole group of processes to end means the keeper, which then asks this one.
+    let _interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
+    let _terminate = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
+    for (chain, device) in board.chains.iter_mut().zip(&wall.devices) {
+        chain.uart.device = device.display().to_string();
+    }
+    let machine = Machine {
+        board,
+        devices: Arc::new(Mutex::new(LinuxDevices::new(LOCKS))) as Arc<Mutex<dyn Devices>>,
+        chips,
+        emulated: wall.zero_bits.is_some(),
+    };
+    let (opened, opening) = single::opened_channel();
+    let miner = Miner {
+        uarts: machine.uart_openers(),
+        board: machine.board,
+        config,
+        chips: machine.chips,
+        emulated: machine.emulated,
+        keeper: miner_end(UnixStream::from_std(link).map_err(|error| failed(&error))?),
+        opened: Some(opened),
+    };
+    tokio::select! {
+        ended = miner::run(miner) => ended.map_err(|error| failed(&error)),
+        () = single::tell_addresses(opening) => Ok(()),
+    }
+}
+
+fn board(config: &Config, wall: &Wall) -> Result<(BoardFile, ChipTraits), Failure> {
+    match wall.zero_bits {
+        None => Ok((named_board(config)?, ChipTraits::SILICON)),
+        #[cfg(feature = "emulator")]
+        Some(bits) => {
+            use super::machine::emulation;
+            Ok((emulation::board()?, emulation::chips(bits)))
+        }
+        #[cfg(not(feature = "emulator"))]
+        Some(_) => Err(Failure::Usage("this build has no emulated machine".into())),
+    }
+}
+
+/// The link to the keeper, which is this process's standard input.
+fn link() -> Result<std::os::unix::net::UnixStream, Failure> {
+    let open = || {
+        let link = std::io::stdin().as_fd().try_clone_to_owned()?;
+        let link = std::os::unix::net::UnixStream::from(link);
+        // Also tells a socket from what somebody typed this command at.
+        link.peer_addr()?;
+        link.set_nonblocking(true)?;
+        Ok(link)
+    };
+    open().map_err(|error: std::io::Error| {
+        Failure::Usage(format!(
+            "`{MINER}` is started by `run`, with its keeper as standard input: {error}"
+        ))
+    })
+}
