@@ -3,6 +3,8 @@
 //! It is pure: no clock, no I/O. [`super::task`] feeds it and does what it says.
 
 mod terms;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 pub use terms::{Applied, Inputs, MinerEvent, MinerOrder, Outputs, Settings};

@@ -112,3 +112,104 @@ fn no_new_privileges() -> Result<String, String> {
     prctl::set_no_new_privs().map_err(|error| error.to_string())?;
     Ok("set".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+    use std::fs::{self, File};
+    use std::io::ErrorKind;
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+    use std::path::Path;
+    use std::process::Command;
+
+    fn denied<T>(result: std::io::Result<T>) -> bool {
+        result.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
+    }
+
+    fn holds(measures: &[Measure], name: &str) -> bool {
+        let measure = measures.iter().find(|measure| measure.name == name);
+        measure.is_some_and(|measure| measure.outcome.is_ok())
+    }
+
+    /// What a confined miner cannot do, tried in a thread of its own: both fences are a thread's.
+    #[test]
+    fn a_confined_miner_opens_no_device_no_foreign_file_no_foreign_socket_and_no_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let run = directory.path().join("run");
+        let private = directory.path().join("private");
+        fs::create_dir(&run).unwrap();
+        fs::write(&private, "secret").unwrap();
+        let plan = Plan {
+            write: vec![run.clone()],
+            ..Plan::default()
+        };
+        std::thread::spawn(move || {
+            let landlock = measure("Landlock", files::restrict(&plan));
+            let seccomp = measure("seccomp", calls::restrict());
+            let measures = [landlock, seccomp];
+            if holds(&measures, "Landlock") {
+                assert!(denied(File::open("/dev/zero")), "a device");
+                assert!(denied(File::open(&private)), "somebody else's file");
+                assert!(denied(fs::read_dir("/proc")), "other processes");
+                assert!(
+                    denied(File::create("/etc/cgminer-rs-was-here")),
+                    "the system"
+                );
+                assert!(denied(fs::read_dir("/sys/class")), "a line or a light");
+            } else {
+                println!("left out: {}", measures[0]);
+            }
+            if holds(&measures, "seccomp") {
+                let raw = |family, kind| socket(family, kind, SockFlag::empty(), None);
+                assert!(
+                    raw(AddressFamily::Netlink, SockType::Raw).is_err(),
+                    "netlink"
+                );
+                assert!(
+                    raw(AddressFamily::Packet, SockType::Raw).is_err(),
+                    "packets"
+                );
+                assert!(denied(Command::new("/usr/bin/true").spawn()), "a process");
+                let kill = nix::sys::signal::kill(nix::unistd::getppid(), None);
+                assert_eq!(kill, Err(nix::errno::Errno::EPERM), "a signal");
+            } else {
+                println!("left out: {}", measures[1]);
+            }
+
+            // And what it needs goes on.
+            fs::write(run.join("file"), "text").unwrap();
+            fs::rename(run.join("file"), run.join("other")).unwrap();
+            assert_eq!(fs::read_to_string(run.join("other")).unwrap(), "text");
+            UnixListener::bind(run.join("socket")).unwrap();
+            TcpListener::bind("127.0.0.1:0").unwrap();
+            assert!(fs::read_to_string("/proc/self/status").is_ok());
+            assert!(Path::new("/etc/passwd").exists());
+            std::thread::Builder::new()
+                .spawn(|| 1)
+                .unwrap()
+                .join()
+                .unwrap();
+            // A file is gone only with a right that is kept.
+            fs::remove_file(run.join("other")).unwrap();
+        })
+        .join()
+        .unwrap();
+    }
+
+    #[test]
+    fn a_process_that_is_not_root_stays_who_it_is_and_root_without_a_user_is_told_so() {
+        let outcome = identity::become_user(None);
+        assert_eq!(outcome.is_err(), nix::unistd::getuid().is_root());
+    }
+
+    #[test]
+    fn a_measure_tells_what_is_missing_and_why() {
+        let absent = measure("Landlock", Err("the kernel has it not".into()));
+        assert_eq!(
+            absent.to_string(),
+            "Landlock is absent: the kernel has it not"
+        );
+    }
+}

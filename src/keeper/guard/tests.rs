@@ -1,0 +1,420 @@
+//! What the guard never does, whatever it is told.
+
+use super::*;
+use crate::keeper::proofs::LoopRule;
+use crate::keeper::requests::Asker;
+use crate::keeper::status::WatchdogStatus;
+use crate::link::Request;
+use cgminer_board::power::{Measured, SupplyReading, VoltageLimits};
+use cgminer_board::thermal::{FanRules, Observation, Place, Point, Tiers};
+use cgminer_hal::units::{Celsius, Millivolts, Rpm, Watts};
+use proptest::prelude::*;
+use std::time::Duration;
+
+const VOLTAGE: VoltageLimits = VoltageLimits {
+    minimum: Millivolts(12_000),
+    maximum: Millivolts(15_000),
+};
+const DANGEROUS: f32 = 90.0;
+
+fn settings() -> Settings {
+    let tiers = Tiers {
+        target: Celsius(60.0),
+        hot: Celsius(75.0),
+        dangerous: Celsius(DANGEROUS),
+    };
+    let point = |name: &str, chain| Point {
+        name: name.into(),
+        place: Place::Chain(chain),
+        tiers,
+    };
+    let fan = FanRules {
+        full: Rpm(6_000),
+        stall: Rpm(600),
+    };
+    Settings {
+        board: "bench".into(),
+        unknown: None,
+        thermal: thermal::Settings {
+            points: vec![point("board 0", 0), point("board 1", 1)],
+            fans: vec![("left".into(), fan), ("right".into(), fan)],
+            chains: 2,
+            unseen_rise: 1.0,
+            resume_below: Celsius(45.0),
+            fans_required: 2,
+            duty_minimum: DutyPercent(15.0),
+        },
+        supply: "bench".into(),
+        has_enable_line: true,
+        voltage: VOLTAGE,
+        default_voltage: Millivolts(13_000),
+        power_limit: Watts(3_500.0),
+        fan_mode: FanMode::Auto,
+        loops: vec![LoopRule {
+            name: "bench".into(),
+            deadline: Duration::from_secs(5),
+            always: true,
+        }],
+    }
+}
+
+/// A machine that does as it is told, but for what a step spoils.
+struct Bench {
+    guard: Guard,
+    seconds: f32,
+    outputs: Outputs,
+    celsius: f32,
+}
+
+/// What one second brings.
+#[derive(Clone, Debug)]
+enum Step {
+    Nothing,
+    Sensor(Observation),
+    FanStands,
+    Supply(SupplyReading),
+    Unconfirmed,
+    LoopHangs,
+    Miner(MinerEvent),
+    Ask(Asker, Request),
+    Heat(f32),
+}
+
+impl Bench {
+    fn new(kept: Option<Latch>) -> Self {
+        let mut guard = Guard::new(settings(), kept, Moment::START);
+        let (outputs, _) = guard.decide(Inputs::default(), Moment::START);
+        Self {
+            guard,
+            seconds: 0.0,
+            outputs,
+            celsius: 25.0,
+        }
+    }
+
+    /// A bench whose rail is on.
+    fn running() -> Self {
+        let mut bench = Self::new(None);
+        bench.step(&Step::Miner(MinerEvent::Started));
+        let on = Step::Ask(Asker::Miner, Request::SetPower { on: true });
+        bench.step(&on);
+        for _ in 0..100 {
+            bench.step(&Step::Nothing);
+        }
+        assert_eq!(
+            bench.guard.state(),
+            State::Running,
+            "{}",
+            bench.guard.reason
+        );
+        bench
+    }
+
+    fn step(&mut self, step: &Step) -> &Outputs {
+        self.seconds += 1.0;
+        let now = Moment::after_start(Duration::from_secs_f32(self.seconds));
+        let last = self.outputs.clone();
+        let noise = (self.seconds as u32 % 2) as f32 * 0.125;
+        let healthy = Observation::Value(Celsius(self.celsius + noise));
+        let volts = if last.enable {
+            last.preset.unwrap_or(Millivolts(0))
+        } else {
+            Millivolts(0)
+        };
+        let healthy_supply = SupplyReading::Measured(Measured {
+            volts,
+            power: None,
+            temperature: None,
+            tripped: false,
+        });
+        let speed = Rpm((last.duty.0 * 60.0) as u32);
+        let mut inputs = Inputs {
+            sensors: vec![(0, healthy, now), (1, healthy, now)],
+            fans: vec![(0, speed, now), (1, speed, now)],
+            supply: vec![(healthy_supply, now)],
+            present: vec![None; 2],
+            applied: Applied {
+                duty: Some(last.duty),
+                enable: Some(last.enable),
+                preset: last.preset,
+                resets: last.resets.iter().copied().map(Some).collect(),
+            },
+            controllers: Vec::new(),
+            beats: vec![(0, now)],
+            miner: Loop::ALL.map(MinerEvent::Alive).into(),
+        };
+        match step {
+            Step::Nothing => {}
+            Step::Sensor(observation) => inputs.sensors = vec![(0, *observation, now)],
+            Step::FanStands => inputs.fans = vec![(0, Rpm(0), now), (1, speed, now)],
+            Step::Supply(reading) => inputs.supply = vec![(*reading, now)],
+            Step::Unconfirmed => {
+                inputs.applied = Applied {
+                    resets: vec![None; 2],
+                    ..Applied::default()
+                }
+            }
+            Step::LoopHangs => inputs.beats.clear(),
+            Step::Miner(event) => inputs.miner = vec![event.clone()],
+            Step::Ask(asker, request) => drop(self.guard.request(*asker, *request, now)),
+            Step::Heat(celsius) => self.celsius = *celsius,
+        }
+        self.outputs = self.guard.decide(inputs, now).0;
+        &self.outputs
+    }
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let request = prop_oneof![
+        any::<bool>().prop_map(|on| Request::SetPower { on }),
+        (0u32..30_000).prop_map(|volts| Request::SetVoltage {
+            voltage: Millivolts(volts)
+        }),
+        any::<f32>().prop_map(|duty| Request::SetFanMode {
+            mode: FanMode::Fixed {
+                duty: DutyPercent(duty)
+            }
+        }),
+        Just(Request::SetFanMode {
+            mode: FanMode::Immersion
+        }),
+        Just(Request::SetFanMode {
+            mode: FanMode::Auto
+        }),
+        (0u8..4).prop_map(|chain| Request::ReleaseReset { chain }),
+        (0u8..4).prop_map(|chain| Request::HoldReset { chain }),
+        Just(Request::ClearLatch),
+        Just(Request::Stop),
+    ];
+    let asker = prop_oneof![9 => Just(Asker::Miner), 1 => Just(Asker::Operator)];
+    let volts = prop_oneof![0u32..20_000, Just(0)].prop_map(|volts| {
+        SupplyReading::Measured(Measured {
+            volts: Millivolts(volts),
+            power: None,
+            temperature: None,
+            tripped: volts % 7 == 0,
+        })
+    });
+    prop_oneof![
+        30 => Just(Step::Nothing),
+        2 => any::<f32>().prop_map(|value| Step::Sensor(Observation::Value(Celsius(value)))),
+        2 => (20f32..100.0).prop_map(|value| Step::Sensor(Observation::Value(Celsius(value)))),
+        2 => Just(Step::Sensor(Observation::Unreadable)),
+        2 => Just(Step::FanStands),
+        2 => volts.prop_map(Step::Supply),
+        1 => Just(Step::Supply(SupplyReading::Failed(SupplyFault::Silent))),
+        2 => Just(Step::Unconfirmed),
+        2 => Just(Step::LoopHangs),
+        1 => Just(Step::Miner(MinerEvent::Started)),
+        1 => Just(Step::Miner(MinerEvent::Died("test".into()))),
+        8 => (asker, request).prop_map(|(asker, request)| Step::Ask(asker, request)),
+        2 => (20f32..120.0).prop_map(Step::Heat),
+    ]
+}
+
+/// What holds after every decision.
+fn holds(bench: &Bench) -> Result<(), TestCaseError> {
+    let Outputs {
+        state,
+        preset,
+        enable,
+        ref resets,
+        duty,
+        ..
+    } = bench.outputs;
+    let now = Moment::after_start(Duration::from_secs_f32(bench.seconds));
+    prop_assert!(!enable || state.may_power(), "power in {state}");
+    prop_assert!(
+        state.may_hash() || resets.iter().all(|held| *held),
+        "released in {state}"
+    );
+    prop_assert!(
+        preset.is_none_or(|preset| VOLTAGE.allow(preset)),
+        "{preset:?}"
+    );
+    prop_assert!((0.0..=100.0).contains(&duty.0), "{duty}");
+    let unsafe_states = matches!(
+        state,
+        State::Boot | State::Dangerous | State::CoolDown | State::FanOnly
+    );
+    prop_assert!(
+        !unsafe_states || duty == DutyPercent::FULL,
+        "{duty} in {state}"
+    );
+    let hottest = bench
+        .guard
+        .thermal
+        .views()
+        .iter()
+        .filter_map(|view| view.acted_on);
+    let is_dangerous = hottest.map(|at| at.0).any(|at| at >= DANGEROUS);
+    prop_assert!(
+        !(enable && is_dangerous),
+        "power at {:?}",
+        bench.guard.thermal.views()
+    );
+    prop_assert!(
+        !enable || bench.guard.proofs.late(false, now).is_none(),
+        "power with a loop late"
+    );
+    prop_assert_eq!(
+        state == State::Latched,
+        bench.guard.latch().is_some() && state != State::Stopping && state != State::Stopped,
+        "{}",
+        state
+    );
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_laws_hold(
+        from_running in any::<bool>(),
+        steps in prop::collection::vec((any_step(), 1usize..40), 1..60),
+    ) {
+        let mut bench = if from_running { Bench::running() } else { Bench::new(None) };
+        for (step, times) in steps {
+            for _ in 0..times {
+                bench.step(&step);
+                holds(&bench)?;
+            }
+        }
+        let watchdog = WatchdogStatus { armed: false, timeout_seconds: None, fed_seconds_ago: None };
+        let now = Moment::after_start(Duration::from_secs_f32(bench.seconds));
+        let snapshot = bench.guard.snapshot(watchdog, now);
+        let bytes = crate::link::codec::encode(&snapshot, crate::link::codec::MAXIMUM_UP);
+        prop_assert!(bytes.is_ok(), "a snapshot fits a message");
+    }
+}
+
+#[test]
+fn a_kept_cause_holds_the_power_off_from_the_first_decision() {
+    let latch = Latch {
+        cause: Cause::NoTemperature { chain: 1 },
+        unix_time: None,
+        kept: true,
+    };
+    let mut bench = Bench::new(Some(latch));
+    bench.step(&Step::Miner(MinerEvent::Started));
+    for _ in 0..300 {
+        bench.step(&Step::Ask(Asker::Miner, Request::SetPower { on: true }));
+        assert_eq!(bench.guard.state(), State::Latched);
+        bench.step(&Step::Ask(Asker::Miner, Request::ClearLatch));
+    }
+    bench.step(&Step::Ask(Asker::Operator, Request::ClearLatch));
+    bench.step(&Step::Nothing);
+    assert_ne!(bench.guard.state(), State::Latched);
+}
+
+#[test]
+fn an_unknown_board_gets_air_and_no_power() {
+    let mut unknown = settings();
+    unknown.unknown = Some("a board of another world".into());
+    let mut bench = Bench::new(None);
+    bench.guard = Guard::new(unknown, None, Moment::START);
+    bench.step(&Step::Miner(MinerEvent::Started));
+    for _ in 0..600 {
+        let outputs = bench.step(&Step::Ask(Asker::Miner, Request::SetPower { on: true }));
+        assert!(!outputs.enable);
+        assert_eq!(outputs.duty, DutyPercent::FULL);
+    }
+    assert_eq!(bench.guard.state(), State::FanOnly);
+    assert!(bench.guard.reason.to_string().contains("another world"));
+}
+
+#[test]
+fn the_watchdog_starves_while_a_loop_hangs() {
+    let mut bench = Bench::running();
+    assert!(bench.outputs.feed_watchdog);
+    for _ in 0..7 {
+        bench.step(&Step::LoopHangs);
+    }
+    assert!(!bench.outputs.feed_watchdog);
+    assert!(!bench.outputs.enable);
+    bench.step(&Step::Nothing);
+    assert!(bench.outputs.feed_watchdog);
+}
+
+#[test]
+fn a_request_takes_effect_only_within_the_limits() {
+    let mut bench = Bench::running();
+    let ask = |bench: &mut Bench, asker, request| {
+        let now = Moment::after_start(Duration::from_secs_f32(bench.seconds));
+        bench.guard.request(asker, request, now)
+    };
+    let volts = |volts| Request::SetVoltage {
+        voltage: Millivolts(volts),
+    };
+    for (asker, request, granted) in [
+        (Asker::Miner, volts(11_999), false),
+        (Asker::Miner, volts(12_000), true),
+        (Asker::Operator, volts(15_001), false),
+        (Asker::Operator, volts(15_000), true),
+        (
+            Asker::Miner,
+            Request::SetFanMode {
+                mode: FanMode::Immersion,
+            },
+            false,
+        ),
+        (
+            Asker::Miner,
+            Request::SetFanMode {
+                mode: FanMode::Fixed {
+                    duty: DutyPercent(14.9),
+                },
+            },
+            false,
+        ),
+        (
+            Asker::Miner,
+            Request::SetFanMode {
+                mode: FanMode::Fixed {
+                    duty: DutyPercent(f32::NAN),
+                },
+            },
+            false,
+        ),
+        (
+            Asker::Miner,
+            Request::SetFanMode {
+                mode: FanMode::Fixed {
+                    duty: DutyPercent(15.0),
+                },
+            },
+            true,
+        ),
+        (Asker::Miner, Request::ReleaseReset { chain: 1 }, true),
+        (Asker::Miner, Request::ReleaseReset { chain: 2 }, false),
+        (Asker::Miner, Request::ClearLatch, false),
+        (Asker::Operator, Request::ClearLatch, false),
+        (Asker::Miner, Request::Stop, false),
+        (
+            Asker::Operator,
+            Request::SetFanMode {
+                mode: FanMode::Immersion,
+            },
+            true,
+        ),
+    ] {
+        assert_eq!(
+            ask(&mut bench, asker, request).is_ok(),
+            granted,
+            "{asker:?} {request:?}"
+        );
+    }
+    ask(&mut bench, Asker::Operator, Request::SetPower { on: false }).unwrap();
+    assert!(
+        !bench.step(&Step::Nothing).enable,
+        "an operator holds the power off"
+    );
+    ask(&mut bench, Asker::Miner, Request::SetPower { on: true }).unwrap();
+    assert!(
+        !bench.step(&Step::Nothing).enable,
+        "and the miner cannot have it back"
+    );
+    let released = ask(&mut bench, Asker::Miner, Request::ReleaseReset { chain: 0 });
+    assert!(released.is_err(), "nothing is released without power");
+}
