@@ -30,6 +30,8 @@ impl Daemon {
             .args([
                 "run",
                 "--emulated",
+                // The node's cookie is this user's alone, so a miner that is another user could not read it.
+                "--single",
                 "--listen",
                 "127.0.0.1:0",
                 "--zero-bits",
