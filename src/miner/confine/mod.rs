@@ -12,19 +12,19 @@ mod identity;
 pub use identity::{Account, account};
 
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, rlim_t, setrlimit};
 use nix::sys::signal::Signal;
 use std::fmt;
 use std::path::PathBuf;
 
 /// Files that may be open at once.
-const FILES_MAX: u64 = 1_024;
+const FILES_MAX: rlim_t = 1_024;
 /// Processes and threads of the miner's user.
-const THREADS_MAX: u64 = 256;
+const THREADS_MAX: rlim_t = 256;
 /// Longest file that may be written.
-const FILE_BYTES_MAX: u64 = 64 << 20;
+const FILE_BYTES_MAX: rlim_t = 64 << 20;
 /// Address space; most of it is stacks that are never touched.
-const MEMORY_MAX: u64 = 2 << 30;
+const MEMORY_MAX: rlim_t = 2 << 30;
 
 /// What the miner needs, and so keeps.
 #[derive(Clone, Debug, Default)]
