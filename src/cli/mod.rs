@@ -44,8 +44,8 @@ Options of all commands that read a configuration:
 Options of run:
       --emulated            drive an emulated machine instead of this board's
       --zero-bits N         zero bits that emulated chips demand of a hash
-      --single              keeper and miner in one process, also as root
                             (silicon: 32); fewer find nonces faster
+      --single              keeper and miner in one process, also as root
 
 Options of demo:
       --seconds N           end by itself after N seconds

@@ -135,7 +135,11 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let link = link()?;
     let measures = confine::confine(&Plan {
         account: confine::account(&wall.devices),
-        read: config.pool.iter().filter_map(|pool| pool.cookie_file.clone()).collect(),
+        read: config
+            .pool
+            .iter()
+            .filter_map(|pool| pool.cookie_file.clone())
+            .collect(),
         write: vec![config.api.run_directory.clone(), LOCKS.into()],
         devices: wall.devices.clone(),
     });
