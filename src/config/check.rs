@@ -3,6 +3,7 @@
 use super::address::PoolAddress;
 use super::error::{Finding, Segment};
 use super::schema::{ApiSection, BoardSection, Config, CoolingMode, CoolingSection, PoolSection};
+use crate::pool::url::{PoolUrl, Transport};
 use cgminer_hal::units::{DutyPercent, Megahertz, Millivolts};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -103,7 +104,8 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
             findings.add(path("suggest_difficulty"), "is no difficulty", hint);
         }
         match &pool.url {
-            PoolAddress::Stratum(_) => {
+            PoolAddress::Stratum(url) => {
+                tls(pool, url, &path, findings);
                 if pool.user.is_empty() {
                     let hint = "write the worker's name as the pool knows it";
                     findings.add(path("user"), "is missing", hint);
@@ -117,6 +119,13 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
                 }
             }
             PoolAddress::Node { .. } => {
+                if pool.ca_file.is_some() || pool.tls_pin.is_some() {
+                    findings.add(
+                        path("url"),
+                        "`ca_file` and `tls_pin` are for pools over TLS only",
+                        "leave them out",
+                    );
+                }
                 if pool.payout_address.is_none() {
                     let hint = "write the address that the block reward goes to";
                     findings.add(path("payout_address"), "is missing", hint);
@@ -131,6 +140,31 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
                 }
             }
         }
+    }
+}
+
+fn tls(
+    pool: &PoolSection,
+    url: &PoolUrl,
+    path: &dyn Fn(&str) -> Option<Vec<Segment>>,
+    findings: &mut Findings,
+) {
+    let named = match (&pool.ca_file, &pool.tls_pin) {
+        (None, None) => return,
+        (Some(_), Some(_)) => {
+            let hint = "keep one of them: a pin needs no authority";
+            return findings.add(
+                path("tls_pin"),
+                "`ca_file` and `tls_pin` are both set",
+                hint,
+            );
+        }
+        (Some(_), None) => "ca_file",
+        (None, Some(_)) => "tls_pin",
+    };
+    if url.transport != Transport::Tls {
+        let hint = "write the address as stratum+tls://host:port, or leave it out";
+        findings.add(path(named), "means nothing without TLS", hint);
     }
 }
 

@@ -48,6 +48,8 @@ pub const FIELDS: &[Field] = &[
     field(POOL, "suggest_difficulty", Kind::Number),
     field(POOL, "extranonce_subscribe", Kind::Boolean),
     field(POOL, "version_rolling", Kind::Boolean),
+    field(POOL, "ca_file", Kind::Text),
+    field(POOL, "tls_pin", Kind::Text),
     field(POOL, "payout_address", Kind::Text),
     field(POOL, "cookie_file", Kind::Text),
     field("pools", "strategy", Kind::Text),

@@ -3,6 +3,7 @@
 use super::address::PoolAddress;
 use super::secret::Secret;
 use crate::pool::settings::StrategyKind;
+use crate::pool::trust::CertificatePin;
 use cgminer_hal::units::{Celsius, DutyPercent, Megahertz, Millivolts};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -78,6 +79,12 @@ pub struct PoolSection {
     /// Whether to ask for version rolling (BIP 310).
     #[serde(default = "yes")]
     pub version_rolling: bool,
+    /// TLS: PEM file of the authorities to trust instead of the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
+    /// TLS: SHA-256 of the one certificate to trust.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_pin: Option<CertificatePin>,
     /// Solo: who is paid by the coinbase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payout_address: Option<String>,
@@ -216,6 +223,8 @@ impl PoolSection {
             suggest_difficulty: None,
             extranonce_subscribe: false,
             version_rolling: true,
+            ca_file: None,
+            tls_pin: None,
             payout_address: None,
             cookie_file: None,
         }

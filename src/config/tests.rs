@@ -258,6 +258,8 @@ fn the_field_list_is_the_schema() {
     config.pool = vec![PoolSection {
         name: Some(String::new()),
         suggest_difficulty: Some(1.0),
+        ca_file: Some(PathBuf::new()),
+        tls_pin: Some("ab".repeat(32).parse().unwrap()),
         payout_address: Some(String::new()),
         cookie_file: Some(PathBuf::new()),
         ..PoolSection::stratum("a:1".parse().unwrap(), "u")
@@ -387,5 +389,37 @@ fn the_documented_defaults_are_the_built_in_ones() {
                 assert_eq!(table[name], written, "{}", row[0]);
             }
         }
+    }
+}
+
+#[test]
+fn what_is_said_of_tls_needs_a_pool_over_tls_and_is_said_once() {
+    let pin = "ab".repeat(32);
+    let pool = |url: &str, more: &str| format!("[[pool]]\nurl = \"{url}\"\nuser = \"a\"\n{more}\n");
+    let good = pool(
+        "stratum+tls://pool.example.com:443",
+        &format!("tls_pin = \"{pin}\""),
+    );
+    let config = parse(&good).unwrap().config;
+    assert_eq!(config.pool[0].tls_pin.unwrap().to_string(), pin);
+    for (text, words) in [
+        (
+            pool("pool.example.com:3333", "ca_file = \"/etc/ca.pem\""),
+            "means nothing without TLS",
+        ),
+        (
+            pool(
+                "stratum+tls://pool.example.com:443",
+                &format!("tls_pin = \"{pin}\"\nca_file = \"/etc/ca.pem\""),
+            ),
+            "are both set",
+        ),
+        (
+            pool("stratum+tls://pool.example.com:443", "tls_pin = \"abc\""),
+            "64 hexadecimal digits",
+        ),
+    ] {
+        let error = error_of(&text);
+        assert!(error.contains(words), "{error}");
     }
 }

@@ -3,11 +3,13 @@
 use crate::config::{Config, PoolAddress, PoolSection};
 use crate::pool::connection::{Connector, DirectConnector};
 use crate::pool::manager::ConfiguredSource;
+use crate::pool::route;
 use crate::pool::settings::{Place, StratumSettings};
 use crate::pool::solo::rpc::RpcAuth;
 use crate::pool::solo::{SoloSettings, SoloSource};
 use crate::pool::source::JobSource;
 use crate::pool::stratum::StratumSource;
+use crate::pool::trust::Trust;
 use crate::work::Difficulty;
 use std::sync::Arc;
 
@@ -33,13 +35,20 @@ fn source(pool: &PoolSection, connector: &Arc<dyn Connector>) -> Box<dyn JobSour
     let seed = fastrand::u64(..);
     match &pool.url {
         PoolAddress::Stratum(url) => {
+            let trust = match (&pool.ca_file, pool.tls_pin) {
+                (_, Some(pin)) => Trust::Certificate(pin),
+                (Some(path), None) => Trust::Authorities(path.clone()),
+                (None, None) => Trust::PublicRoots,
+            };
             let settings = StratumSettings {
+                trust,
                 version_rolling: pool.version_rolling,
                 suggest_difficulty: suggested,
                 extranonce_subscribe: pool.extranonce_subscribe,
                 ..StratumSettings::new(url.clone(), &pool.user, pool.password.expose())
             };
-            Box::new(StratumSource::new(settings, Arc::clone(connector), seed))
+            let connector = route::connector(Arc::clone(connector), &settings);
+            Box::new(StratumSource::new(settings, connector, seed))
         }
         PoolAddress::Node { host, port } => {
             let auth = match &pool.cookie_file {

@@ -1,6 +1,7 @@
 //! From an address to a byte stream: look-up, every address tried, each step with a deadline.
 
 use super::settings::Deadlines;
+use super::trust::CertificatePin;
 use super::url::{Host, PoolUrl, Transport};
 use std::collections::HashMap;
 use std::future::Future;
@@ -39,6 +40,21 @@ pub struct Connection {
     pub stream: Box<dyn Stream>,
     /// Who is at the other end, for the owner.
     pub peer: String,
+    /// How it is encrypted; `None`: not at all.
+    pub secured: Option<Secured>,
+}
+
+/// What TLS was agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secured {
+    /// As in `TLSv1_3`.
+    pub protocol: &'static str,
+    /// As in `TLS13_AES_256_GCM_SHA384`.
+    pub cipher: &'static str,
+    /// The certificate's SHA-256.
+    pub certificate: Option<CertificatePin>,
+    /// Whether the certificate's dates were checked: not with a pin, nor while the clock is unset.
+    pub dates_checked: bool,
 }
 
 /// Makes connections: directly, through a proxy, or in memory for tests.
@@ -80,9 +96,35 @@ pub enum ConnectError {
         /// What the last one failed with.
         error: io::Error,
     },
+    /// All addresses together took too long.
+    #[error("connecting to {host}: none of its addresses answered within {} s", .within.as_secs())]
+    TooSlow {
+        /// Name or address.
+        host: String,
+        /// How long was waited.
+        within: Duration,
+    },
     /// This build has no TLS.
-    #[error("{0} asks for TLS, which this build does not have: use stratum+tcp://")]
+    #[error(
+        "{0} asks for TLS, which this build does not have: build with the feature `tls`, or use stratum+tcp://"
+    )]
     NoTls(PoolUrl),
+    /// No certificate could be judged.
+    #[error("{url}: {error}")]
+    Trust {
+        /// The pool.
+        url: PoolUrl,
+        /// What is wrong with what was to be trusted.
+        error: String,
+    },
+    /// The TLS handshake failed.
+    #[error("TLS with {url}: {error}")]
+    Tls {
+        /// The pool.
+        url: PoolUrl,
+        /// What went wrong, and what can be done.
+        error: String,
+    },
 }
 
 /// Looks names up.
@@ -114,6 +156,37 @@ impl<R: Resolver, D: Dialer> DirectConnector<R, D> {
     /// By the given resolver and dialer.
     pub fn new(resolver: R, dialer: D) -> Self {
         Self { resolver, dialer }
+    }
+
+    async fn connect_any(
+        &self,
+        url: &PoolUrl,
+        deadlines: &Deadlines,
+    ) -> Result<Connection, ConnectError> {
+        let addresses = self.addresses(url, deadlines.resolve).await?;
+        let mut failure = ConnectError::ResolveTimeout {
+            name: url.host.to_string(),
+            within: deadlines.resolve,
+        };
+        for (tried, address) in addresses.into_iter().enumerate() {
+            let error = match timeout(deadlines.connect, self.dialer.dial(address)).await {
+                Ok(Ok(stream)) => {
+                    return Ok(Connection {
+                        stream,
+                        peer: address.to_string(),
+                        secured: None,
+                    });
+                }
+                Ok(Err(error)) => error,
+                Err(_) => io::Error::new(io::ErrorKind::TimedOut, "no answer"),
+            };
+            failure = ConnectError::Unreachable {
+                address,
+                tried: tried + 1,
+                error,
+            };
+        }
+        Err(failure)
     }
 
     async fn addresses(
@@ -156,29 +229,14 @@ impl<R: Resolver, D: Dialer> Connector for DirectConnector<R, D> {
             if url.transport == Transport::Tls {
                 return Err(ConnectError::NoTls(url.clone()));
             }
-            let addresses = self.addresses(url, deadlines.resolve).await?;
-            let mut failure = ConnectError::ResolveTimeout {
-                name: url.host.to_string(),
-                within: deadlines.resolve,
-            };
-            for (tried, address) in addresses.into_iter().enumerate() {
-                let error = match timeout(deadlines.connect, self.dialer.dial(address)).await {
-                    Ok(Ok(stream)) => {
-                        return Ok(Connection {
-                            stream,
-                            peer: address.to_string(),
-                        });
-                    }
-                    Ok(Err(error)) => error,
-                    Err(_) => io::Error::new(io::ErrorKind::TimedOut, "no answer"),
-                };
-                failure = ConnectError::Unreachable {
-                    address,
-                    tried: tried + 1,
-                    error,
-                };
-            }
-            Err(failure)
+            let within = deadlines.connect_all;
+            let attempt = timeout(within, self.connect_any(url, deadlines)).await;
+            attempt.unwrap_or_else(|_| {
+                Err(ConnectError::TooSlow {
+                    host: url.host.to_string(),
+                    within,
+                })
+            })
         })
     }
 }
@@ -381,7 +439,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tls_is_refused_with_words_while_it_is_not_built_in() {
+    async fn an_address_that_asks_for_tls_is_never_spoken_to_in_the_clear() {
         let url: PoolUrl = "stratum+tls://pool.example.com:443".parse().unwrap();
         let deadlines = Deadlines::default();
         let error = DirectConnector::system()

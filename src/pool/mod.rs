@@ -14,6 +14,7 @@ pub mod notify;
 pub mod redirect;
 pub mod reject;
 pub mod request;
+pub mod route;
 pub mod session;
 pub mod settings;
 pub mod solo;
@@ -21,4 +22,7 @@ pub mod source;
 pub mod status;
 pub mod strategy;
 pub mod stratum;
+#[cfg(feature = "tls")]
+pub mod tls;
+pub mod trust;
 pub mod url;

@@ -1,5 +1,6 @@
 //! What an owner can set about pools.
 
+use super::trust::Trust;
 use super::url::PoolUrl;
 use crate::work::Difficulty;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub struct StratumSettings {
     pub suggest_difficulty: Option<Difficulty>,
     /// Send `mining.extranonce.subscribe`. Off by default: some pools hang up on it.
     pub extranonce_subscribe: bool,
+    /// How a pool over TLS proves who it is.
+    pub trust: Trust,
     /// How long each step may take.
     pub deadlines: Deadlines,
 }
@@ -38,6 +41,7 @@ impl StratumSettings {
             version_rolling: true,
             suggest_difficulty: None,
             extranonce_subscribe: false,
+            trust: Trust::default(),
             deadlines: Deadlines::default(),
         }
     }
@@ -52,6 +56,7 @@ impl fmt::Debug for StratumSettings {
             .field("version_rolling", &self.version_rolling)
             .field("suggest_difficulty", &self.suggest_difficulty)
             .field("extranonce_subscribe", &self.extranonce_subscribe)
+            .field("trust", &self.trust)
             .field("deadlines", &self.deadlines)
             .finish_non_exhaustive()
     }
@@ -66,6 +71,8 @@ pub struct Deadlines {
     pub connect: Duration,
     /// All addresses of one try together, look-up included.
     pub connect_all: Duration,
+    /// The TLS handshake, on top of that.
+    pub tls: Duration,
     /// Answer to `mining.configure`; past it the session goes on without version rolling.
     pub configure: Duration,
     /// Answer to `mining.subscribe`.
@@ -84,6 +91,13 @@ pub struct Deadlines {
     pub write: Duration,
 }
 
+impl Deadlines {
+    /// From nothing to a stream that can be talked over.
+    pub fn whole_connect(&self) -> Duration {
+        self.connect_all + self.tls
+    }
+}
+
 impl Default for Deadlines {
     fn default() -> Self {
         let seconds = Duration::from_secs;
@@ -91,6 +105,7 @@ impl Default for Deadlines {
             resolve: seconds(5),
             connect: seconds(5),
             connect_all: seconds(20),
+            tls: seconds(10),
             configure: seconds(3),
             subscribe: seconds(10),
             authorize: seconds(10),

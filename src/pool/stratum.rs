@@ -115,12 +115,12 @@ impl Task {
             let attempt = tokio::select! {
                 biased;
                 () = not_wanted(&mut self.ports.wanted) => continue,
-                attempt = timeout(settings.deadlines.connect_all, attempt) => attempt,
+                attempt = timeout(settings.deadlines.whole_connect(), attempt) => attempt,
             };
             next_try = match attempt {
                 Ok(Ok(connection)) => self.hold_session(connection).await,
                 Ok(Err(error)) => self.failed(&error.to_string(), false),
-                Err(_) => self.failed("none of its addresses answered in time", false),
+                Err(_) => self.failed("no connection in time", false),
             };
         }
     }
@@ -155,8 +155,13 @@ impl Task {
 
     /// Runs a session to its end. Gives the time of the next try.
     async fn hold_session(&mut self, connection: Connection) -> Instant {
-        let Connection { mut stream, peer } = connection;
-        tracing::info!(pool = %self.settings.url, peer, "connected");
+        let Connection {
+            mut stream,
+            peer,
+            secured,
+        } = connection;
+        let tls = secured.map(|secured| secured.protocol);
+        tracing::info!(pool = %self.settings.url, peer, tls, "connected");
         self.status.peer = Some(peer);
         let accepted_before = self.status.shares.accepted;
         let counters = Counters {
@@ -210,7 +215,11 @@ impl Task {
         let mut was_ready = false;
         loop {
             if !session.output().is_empty() {
-                let write = stream.write_all(session.output());
+                let write = async {
+                    stream.write_all(session.output()).await?;
+                    // TLS may hold back what did not fit into the socket.
+                    stream.flush().await
+                };
                 match timeout(self.settings.deadlines.write, write).await {
                     Ok(Ok(())) => session.output().clear(),
                     Ok(Err(error)) => return Left::Broken(error),

@@ -170,6 +170,7 @@ impl Connector for ToFakeNode {
             Ok(Connection {
                 stream: Box::new(ours),
                 peer: "127.0.0.1:1".into(),
+                secured: None,
             })
         })
     }
