@@ -3,6 +3,7 @@
 
 pub mod assembly;
 pub mod detect;
+pub mod document;
 pub mod file;
 pub mod limits;
 pub mod moment;

@@ -1,9 +1,10 @@
 //! What the types cannot say: bounds, and fields that only make sense together.
 
 use super::address::PoolAddress;
-use super::error::{Finding, Segment};
+use super::error::Finding;
 use super::schema::{ApiSection, BoardSection, Config, CoolingMode, CoolingSection, PoolSection};
 use crate::pool::url::{PoolUrl, Transport};
+use cgminer_board::document::Segment;
 use cgminer_hal::units::{DutyPercent, Megahertz, Millivolts};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;

@@ -2,6 +2,7 @@
 
 use super::fields;
 use super::layers::{Node, Origin};
+use cgminer_board::document::{Refusal, Segment};
 use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -45,15 +46,6 @@ pub struct Finding {
     pub hint: String,
 }
 
-/// One step of a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Segment {
-    /// Key of a table.
-    Key(String),
-    /// Place in an array.
-    Index(usize),
-}
-
 impl ConfigError {
     /// A single problem.
     pub fn one(
@@ -78,10 +70,12 @@ impl ConfigError {
         }
     }
 
-    /// Places what serde found.
-    pub fn from_serde(error: &serde_path_to_error::Error<toml::de::Error>, tree: &Node) -> Self {
-        let path = Segment::from_serde(error.path());
-        let said = error.inner().message();
+    /// Places what the schema refused.
+    pub fn from_refusal(refusal: &Refusal, tree: &Node) -> Self {
+        let Refusal {
+            path,
+            message: said,
+        } = refusal;
         let unknown = said.starts_with("unknown field");
         let (message, hint) = match path.as_slice() {
             [Segment::Key(wrong)] if unknown => (
@@ -104,10 +98,10 @@ impl ConfigError {
                     Some("write a text in quotes".into()),
                 )
             }
-            _ => (said.to_owned(), None),
+            _ => (said.clone(), None),
         };
-        let origin = tree.nearest(&path, unknown);
-        Self::one(origin, &Segment::display_path(&path), message, hint)
+        let origin = tree.nearest(path, unknown);
+        Self::one(origin, &Segment::display_path(path), message, hint)
     }
 
     /// Places what the checks found.
@@ -119,58 +113,6 @@ impl ConfigError {
             hint: Some(finding.hint),
         };
         Self::Invalid(findings.into_iter().map(place).collect())
-    }
-}
-
-impl Segment {
-    /// Reads `pool[0].url`; `None` when it is no path.
-    pub fn parse_path(text: &str) -> Option<Vec<Self>> {
-        let mut segments = Vec::new();
-        for part in text.split('.') {
-            let (key, rest) = part
-                .split_once('[')
-                .map_or((part, None), |(key, rest)| (key, Some(rest)));
-            if key.is_empty() {
-                return None;
-            }
-            segments.push(Self::Key(key.into()));
-            if let Some(rest) = rest {
-                segments.push(Self::Index(rest.strip_suffix(']')?.parse().ok()?));
-            }
-        }
-        Some(segments)
-    }
-
-    /// Writes `pool[0].url`.
-    pub fn display_path(path: &[Self]) -> String {
-        let mut text = String::new();
-        for segment in path {
-            match segment {
-                Self::Key(key) => {
-                    if !text.is_empty() {
-                        text.push('.');
-                    }
-                    text.push_str(key);
-                }
-                Self::Index(index) => {
-                    text.push('[');
-                    text.push_str(&index.to_string());
-                    text.push(']');
-                }
-            }
-        }
-        text
-    }
-
-    fn from_serde(path: &serde_path_to_error::Path) -> Vec<Self> {
-        use serde_path_to_error::Segment as Serde;
-        path.iter()
-            .filter_map(|segment| match segment {
-                Serde::Seq { index } => Some(Self::Index(*index)),
-                Serde::Map { key } => Some(Self::Key(key.clone())),
-                Serde::Enum { .. } | Serde::Unknown => None,
-            })
-            .collect()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Values with their origins, and how one layer is laid over another.
 
-use super::error::{ConfigError, Segment};
+use super::error::ConfigError;
 use super::fields::{self, Field, Kind, POOL};
+use cgminer_board::document::Segment;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -22,7 +22,7 @@ pub use schema::{
 };
 pub use secret::Secret;
 
-use error::Segment;
+use cgminer_board::document::{self, Segment};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,8 +73,8 @@ impl Sources {
         for flag in &self.flags {
             layers::set_from_flag(&mut tree, flag)?;
         }
-        let config: Config = serde_path_to_error::deserialize(tree.to_toml())
-            .map_err(|error| ConfigError::from_serde(&error, &tree))?;
+        let config: Config = document::take(&tree.to_toml())
+            .map_err(|refusal| ConfigError::from_refusal(&refusal, &tree))?;
         let problems = check::problems(&config);
         if problems.is_empty() {
             Ok(Loaded { config, tree })

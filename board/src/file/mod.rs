@@ -15,6 +15,7 @@ pub use wiring::{
     VoltageControllerPart, VoltageControllerSpec,
 };
 
+use crate::document::{self, Segment};
 use cgminer_hal::i2c::I2cBusSpec;
 use cgminer_hal::units::{Baud, Celsius, DutyPercent, Megahertz, Millivolts, Watts};
 use cgminer_hal::watchdog::WatchdogSpec;
@@ -183,7 +184,7 @@ pub enum BoardFileError {
         origin: String,
         /// Field, as `chains[1].reset.line`.
         path: String,
-        /// What is wrong, with line and column.
+        /// What is wrong, with its line.
         message: String,
     },
     /// Its values break rules.
@@ -220,11 +221,12 @@ impl BoardFile {
             path,
             message,
         };
-        let document = toml::Deserializer::parse(text)
+        let tree: toml::Value = toml::from_str(text)
             .map_err(|error| parse_error("whole file".to_owned(), error.to_string()))?;
-        let file: Self = serde_path_to_error::deserialize(document).map_err(|error| {
-            let path = error.path().to_string();
-            parse_error(path, error.into_inner().to_string())
+        let file: Self = document::take(&tree).map_err(|refusal| {
+            let line = document::line_of(text, &refusal.path);
+            let path = Segment::display_path(&refusal.path);
+            parse_error(path, format!("line {line}: {}", refusal.message))
         })?;
         let findings = file.check();
         if findings.is_empty() {
