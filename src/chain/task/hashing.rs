@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 /// Work is replaced at least so often, for the sake of a recent block time.
 const LONGEST_WORK: Duration = Duration::from_secs(30);
@@ -451,6 +451,15 @@ impl<'a> Hashing<'a> {
         let verdict = self.task.registry.check(&found, now);
         if self.task.tally.nonce(place.chip, &verdict) {
             self.last_good = now;
+        } else {
+            debug!(
+                chain = self.task.index(),
+                chip = place.chip,
+                core = place.core,
+                subcore = place.subcore,
+                ?verdict,
+                "a nonce without worth"
+            );
         }
         if let Verdict::Share { share, .. } = verdict {
             let counters = &mut self.task.tally.counters;
