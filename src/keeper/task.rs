@@ -97,7 +97,10 @@ pub async fn run(
     loop {
         tokio::select! {
             _ = tick.tick() => keeper.decide(),
-            Some(report) = keeper.reports.recv() => keeper.hear_worker(&report),
+            Some(report) = keeper.reports.recv() => {
+                keeper.hear_worker(&report);
+                keeper.hear_workers();
+            }
             message = receive(keeper.link.as_mut()) => keeper.hear_miner(message),
             Some(asked) = keeper.asked.recv() => keeper.hear_operator(asked),
             () = &mut stop, if !stopping => {
@@ -219,9 +222,7 @@ impl Keeper {
     /// One decision, and what follows from it.
     fn decide(&mut self) {
         self.watch_miner();
-        while let Ok(report) = self.reports.try_recv() {
-            self.hear_worker(&report);
-        }
+        self.hear_workers();
         let now = self.epoch.now();
         let inputs = Inputs {
             sensors: std::mem::take(&mut self.inputs.sensors),
@@ -242,6 +243,16 @@ impl Keeper {
         self.files.follow(self.guard.latch(), now.elapsed());
         self.give_up_waiting();
         self.publish();
+    }
+
+    /// Takes what waits, and no more than may wait: workers go on reporting.
+    fn hear_workers(&mut self) {
+        for _ in 0..worker::REPORTS {
+            let Ok(report) = self.reports.try_recv() else {
+                return;
+            };
+            self.hear_worker(&report);
+        }
     }
 
     fn hear_worker(&mut self, report: &Report) {

@@ -12,6 +12,7 @@ mod cases;
 mod document;
 mod log;
 mod rig;
+mod soak;
 mod stopping;
 mod table;
 

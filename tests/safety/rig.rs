@@ -11,6 +11,7 @@ use cgminer_rs::chain::{ChainStatus, Pacing, TicketMask};
 use cgminer_rs::config::ChainsSection;
 use cgminer_rs::keeper::hardware::{self, Choices};
 use cgminer_rs::keeper::host::TaskHost;
+use cgminer_rs::keeper::operator;
 use cgminer_rs::keeper::proofs::LoopRule;
 use cgminer_rs::keeper::worker::{Orders, Placement, Reports, Round, Worker};
 use cgminer_rs::keeper::{self, KeeperStatus, Setup, State};
@@ -44,6 +45,9 @@ pub enum Sick {
     /// A loop of the keeper hangs for ever, by the beginning of its name.
     Hangs(&'static str),
 }
+
+/// What a miner says that panics on purpose.
+pub const PANIC: &str = "a miner that panics on purpose";
 
 /// What is shared between the rig and what runs in it.
 #[derive(Default)]
@@ -224,6 +228,12 @@ impl Rig {
         self.kept.path().join("keeper.json")
     }
 
+    /// Clears a latched cause as an operator's tool does.
+    pub async fn clear_latch(&self) {
+        let tool = operator::connect(&self.socket()).await.unwrap();
+        tool.request(Request::ClearLatch).await.unwrap();
+    }
+
     fn socket(&self) -> PathBuf {
         self.kept.path().join("keeper.sock")
     }
@@ -258,6 +268,11 @@ impl Rig {
     /// Makes them well again.
     pub fn heal(&self) {
         self.shared.sick.lock().unwrap().clear();
+    }
+
+    /// Whether anything is wrong with miner or keeper.
+    pub fn is_any_sick(&self) -> bool {
+        !self.shared.sick.lock().unwrap().is_empty()
     }
 
     /// What the keeper refused.
@@ -436,7 +451,9 @@ async fn miner(keeper: MinerEnd, shared: &Shared) -> String {
                 keeper.alive(which);
             }
         }
-        assert!(!shared.is(Sick::MinerPanics), "a miner that panics");
+        if shared.is(Sick::MinerPanics) {
+            std::panic::panic_any(PANIC);
+        }
         if shared.is(Sick::MinerEnds) {
             return "exited with code 1".into();
         }
