@@ -3,7 +3,7 @@
 use super::address::PoolAddress;
 use super::error::Finding;
 use super::schema::{ApiSection, BoardSection, Config, CoolingMode, CoolingSection, PoolSection};
-use crate::pool::url::{PoolUrl, Transport};
+use crate::pool::url::{Host, PoolUrl, Transport};
 use cgminer_board::document::Segment;
 use cgminer_hal::units::{DutyPercent, Megahertz, Millivolts};
 use std::collections::HashSet;
@@ -80,6 +80,8 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
             ("name", pool.name.as_deref().unwrap_or_default()),
             ("user", &pool.user),
             ("password", pool.password.expose()),
+            ("proxy_user", &pool.proxy_user),
+            ("proxy_password", pool.proxy_password.expose()),
             (
                 "payout_address",
                 pool.payout_address.as_deref().unwrap_or_default(),
@@ -107,6 +109,7 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
         match &pool.url {
             PoolAddress::Stratum(url) => {
                 tls(pool, url, &path, findings);
+                proxy(pool, url, &path, findings);
                 if pool.user.is_empty() {
                     let hint = "write the worker's name as the pool knows it";
                     findings.add(path("user"), "is missing", hint);
@@ -126,6 +129,10 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
                         "`ca_file` and `tls_pin` are for pools over TLS only",
                         "leave them out",
                     );
+                }
+                if pool.proxy.is_some() {
+                    let hint = "leave it out: a node is best reached directly";
+                    findings.add(path("proxy"), "proxies are for pools only", hint);
                 }
                 if pool.payout_address.is_none() {
                     let hint = "write the address that the block reward goes to";
@@ -166,6 +173,28 @@ fn tls(
     if url.transport != Transport::Tls {
         let hint = "write the address as stratum+tls://host:port, or leave it out";
         findings.add(path(named), "means nothing without TLS", hint);
+    }
+}
+
+fn proxy(
+    pool: &PoolSection,
+    url: &PoolUrl,
+    path: &dyn Fn(&str) -> Option<Vec<Segment>>,
+    findings: &mut Findings,
+) {
+    let is_onion = matches!(&url.host, Host::Name(name) if name.ends_with(".onion"));
+    if is_onion && pool.proxy.is_none() {
+        let hint = "name its SOCKS5 port in `proxy`, as in socks5://127.0.0.1:9050";
+        findings.add(path("url"), "is reached through Tor alone", hint);
+    }
+    let hint = "add it, or leave this out";
+    if pool.proxy.is_none() && !pool.proxy_user.is_empty() {
+        let message = "means nothing without `proxy`";
+        findings.add(path("proxy_user"), message, hint);
+    }
+    if pool.proxy_user.is_empty() && !pool.proxy_password.expose().is_empty() {
+        let message = "means nothing without `proxy_user`";
+        findings.add(path("proxy_password"), message, hint);
     }
 }
 

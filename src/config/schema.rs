@@ -2,6 +2,7 @@
 
 use super::address::PoolAddress;
 use super::secret::Secret;
+use crate::pool::proxy::ProxyUrl;
 use crate::pool::settings::StrategyKind;
 use crate::pool::trust::CertificatePin;
 use cgminer_hal::units::{Celsius, DutyPercent, Megahertz, Millivolts};
@@ -85,6 +86,15 @@ pub struct PoolSection {
     /// TLS: SHA-256 of the one certificate to trust.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls_pin: Option<CertificatePin>,
+    /// Proxy that the pool is reached through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyUrl>,
+    /// User at the proxy; empty: it asks for none.
+    #[serde(default)]
+    pub proxy_user: String,
+    /// Password at the proxy.
+    #[serde(default)]
+    pub proxy_password: Secret,
     /// Solo: who is paid by the coinbase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payout_address: Option<String>,
@@ -225,6 +235,9 @@ impl PoolSection {
             version_rolling: true,
             ca_file: None,
             tls_pin: None,
+            proxy: None,
+            proxy_user: String::new(),
+            proxy_password: Secret::default(),
             payout_address: None,
             cookie_file: None,
         }

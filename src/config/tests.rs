@@ -260,6 +260,7 @@ fn the_field_list_is_the_schema() {
         suggest_difficulty: Some(1.0),
         ca_file: Some(PathBuf::new()),
         tls_pin: Some("ab".repeat(32).parse().unwrap()),
+        proxy: Some("socks5://a:1".parse().unwrap()),
         payout_address: Some(String::new()),
         cookie_file: Some(PathBuf::new()),
         ..PoolSection::stratum("a:1".parse().unwrap(), "u")
@@ -377,6 +378,7 @@ fn the_documented_defaults_are_the_built_in_ones() {
         .password
         .expose()
         .into();
+    value["pool"][0]["proxy_password"] = defaults.pool[0].proxy_password.expose().into();
     for row in documented_fields() {
         let (section, name) = row[0].split_once('.').unwrap();
         let table = value[section].get(0).unwrap_or(&value[section]);
@@ -422,4 +424,38 @@ fn what_is_said_of_tls_needs_a_pool_over_tls_and_is_said_once() {
         let error = error_of(&text);
         assert!(error.contains(words), "{error}");
     }
+}
+
+#[test]
+fn a_proxy_has_an_address_of_its_own_and_its_user_needs_it() {
+    let pool =
+        |more: &str| format!("[[pool]]\nurl = \"poolpoolpool.onion:3333\"\nuser = \"a\"\n{more}\n");
+    let good =
+        "proxy = \"socks5://127.0.0.1:9050\"\nproxy_user = \"b\"\nproxy_password = \"hidden\"";
+    let config = parse(&pool(good)).unwrap().config;
+    let proxy = config.pool[0].proxy.as_ref().unwrap();
+    assert_eq!(proxy.to_string(), "socks5://127.0.0.1:9050");
+    assert!(!toml::to_string(&config).unwrap().contains("hidden"));
+    for (more, words) in [
+        ("", "reached through Tor alone"),
+        ("proxy = \"127.0.0.1:9050\"", "is no proxy address"),
+        (
+            "proxy = \"socks5://b:hidden@127.0.0.1:9050\"",
+            "user or password",
+        ),
+        (
+            "proxy = \"http://127.0.0.1:1\"\nproxy_password = \"hidden\"",
+            "means nothing without `proxy_user`",
+        ),
+    ] {
+        let error = error_of(&pool(more));
+        assert!(
+            error.contains(words) && !error.contains(" hidden"),
+            "{error}"
+        );
+    }
+    let error = error_of("[[pool]]\nurl = \"a:1\"\nuser = \"a\"\nproxy_user = \"b\"\n");
+    assert!(error.contains("means nothing without `proxy`"), "{error}");
+    let error = error_of("[[pool]]\nurl = \"http://a:1\"\nproxy = \"socks5://b:1\"\n");
+    assert!(error.contains("for pools only"), "{error}");
 }

@@ -3,6 +3,7 @@
 use crate::config::{Config, PoolAddress, PoolSection};
 use crate::pool::connection::{Connector, DirectConnector};
 use crate::pool::manager::ConfiguredSource;
+use crate::pool::proxy::{Credentials, ProxySettings};
 use crate::pool::route;
 use crate::pool::settings::{Place, StratumSettings};
 use crate::pool::solo::rpc::RpcAuth;
@@ -35,13 +36,9 @@ fn source(pool: &PoolSection, connector: &Arc<dyn Connector>) -> Box<dyn JobSour
     let seed = fastrand::u64(..);
     match &pool.url {
         PoolAddress::Stratum(url) => {
-            let trust = match (&pool.ca_file, pool.tls_pin) {
-                (_, Some(pin)) => Trust::Certificate(pin),
-                (Some(path), None) => Trust::Authorities(path.clone()),
-                (None, None) => Trust::PublicRoots,
-            };
             let settings = StratumSettings {
-                trust,
+                trust: trust(pool),
+                proxy: proxy(pool),
                 version_rolling: pool.version_rolling,
                 suggest_difficulty: suggested,
                 extranonce_subscribe: pool.extranonce_subscribe,
@@ -69,4 +66,22 @@ fn source(pool: &PoolSection, connector: &Arc<dyn Connector>) -> Box<dyn JobSour
             Box::new(SoloSource::new(settings, Arc::clone(connector), seed))
         }
     }
+}
+
+fn trust(pool: &PoolSection) -> Trust {
+    match (&pool.ca_file, pool.tls_pin) {
+        (_, Some(pin)) => Trust::Certificate(pin),
+        (Some(path), None) => Trust::Authorities(path.clone()),
+        (None, None) => Trust::PublicRoots,
+    }
+}
+
+fn proxy(pool: &PoolSection) -> Option<ProxySettings> {
+    let credentials = (!pool.proxy_user.is_empty()).then(|| Credentials {
+        user: pool.proxy_user.clone(),
+        password: pool.proxy_password.expose().to_owned(),
+    });
+    pool.proxy
+        .clone()
+        .map(|url| ProxySettings { url, credentials })
 }

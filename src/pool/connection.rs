@@ -1,5 +1,6 @@
 //! From an address to a byte stream: look-up, every address tried, each step with a deadline.
 
+use super::proxy::ProxyUrl;
 use super::settings::Deadlines;
 use super::trust::CertificatePin;
 use super::url::{Host, PoolUrl, Transport};
@@ -104,6 +105,19 @@ pub enum ConnectError {
         /// How long was waited.
         within: Duration,
     },
+    /// An onion service, and no way into Tor.
+    #[error(
+        "{0} is reached through Tor alone: set `proxy` to its SOCKS5 port, as in socks5://127.0.0.1:9050"
+    )]
+    Onion(String),
+    /// The proxy gave no connection.
+    #[error("proxy {proxy}: {error}")]
+    Proxy {
+        /// The proxy.
+        proxy: ProxyUrl,
+        /// What went wrong, and what can be done.
+        error: String,
+    },
     /// This build has no TLS.
     #[error(
         "{0} asks for TLS, which this build does not have: build with the feature `tls`, or use stratum+tcp://"
@@ -196,6 +210,10 @@ impl<R: Resolver, D: Dialer> DirectConnector<R, D> {
     ) -> Result<Vec<SocketAddr>, ConnectError> {
         let name = match &url.host {
             Host::Address(address) => return Ok(vec![SocketAddr::new(*address, url.port)]),
+            // RFC 7686: such names are never asked of DNS, which would tell others.
+            Host::Name(name) if name.ends_with(".onion") => {
+                return Err(ConnectError::Onion(name.to_string()));
+            }
             Host::Name(name) => name,
         };
         match timeout(within, self.resolver.resolve(name, url.port)).await {
@@ -436,6 +454,20 @@ mod tests {
                 .available_permits(),
             1
         );
+    }
+
+    #[tokio::test]
+    async fn an_onion_name_is_never_looked_up() {
+        let url: PoolUrl = "stratum+tcp://poolpoolpool.onion:3333".parse().unwrap();
+        let holes: &'static Holes = Box::leak(Box::new(Holes {
+            alive: "192.0.2.3:1".parse().unwrap(),
+            tried: Mutex::default(),
+        }));
+        let connector = DirectConnector::new(Table(vec![holes.alive]), holes);
+        let deadlines = Deadlines::default();
+        let error = connector.connect(&url, &deadlines).await.err().unwrap();
+        assert!(error.to_string().contains("socks5://"), "{error}");
+        assert!(holes.tried.lock().unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -6,11 +6,13 @@
 //! another.
 
 pub mod backoff;
+pub mod basic_auth;
 pub mod connection;
 pub mod line;
 pub mod manager;
 pub mod message;
 pub mod notify;
+pub mod proxy;
 pub mod redirect;
 pub mod reject;
 pub mod request;

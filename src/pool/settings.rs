@@ -1,5 +1,6 @@
 //! What an owner can set about pools.
 
+use super::proxy::ProxySettings;
 use super::trust::Trust;
 use super::url::PoolUrl;
 use crate::work::Difficulty;
@@ -27,6 +28,8 @@ pub struct StratumSettings {
     pub extranonce_subscribe: bool,
     /// How a pool over TLS proves who it is.
     pub trust: Trust,
+    /// Who connects to the pool for us; `None`: nobody.
+    pub proxy: Option<ProxySettings>,
     /// How long each step may take.
     pub deadlines: Deadlines,
 }
@@ -42,6 +45,7 @@ impl StratumSettings {
             suggest_difficulty: None,
             extranonce_subscribe: false,
             trust: Trust::default(),
+            proxy: None,
             deadlines: Deadlines::default(),
         }
     }
@@ -57,6 +61,7 @@ impl fmt::Debug for StratumSettings {
             .field("suggest_difficulty", &self.suggest_difficulty)
             .field("extranonce_subscribe", &self.extranonce_subscribe)
             .field("trust", &self.trust)
+            .field("proxy", &self.proxy)
             .field("deadlines", &self.deadlines)
             .finish_non_exhaustive()
     }
@@ -71,6 +76,8 @@ pub struct Deadlines {
     pub connect: Duration,
     /// All addresses of one try together, look-up included.
     pub connect_all: Duration,
+    /// A proxy's way to the pool, on top of that; Tor may take long to build one.
+    pub proxy: Duration,
     /// The TLS handshake, on top of that.
     pub tls: Duration,
     /// Answer to `mining.configure`; past it the session goes on without version rolling.
@@ -94,7 +101,7 @@ pub struct Deadlines {
 impl Deadlines {
     /// From nothing to a stream that can be talked over.
     pub fn whole_connect(&self) -> Duration {
-        self.connect_all + self.tls
+        self.connect_all + self.proxy + self.tls
     }
 }
 
@@ -105,6 +112,7 @@ impl Default for Deadlines {
             resolve: seconds(5),
             connect: seconds(5),
             connect_all: seconds(20),
+            proxy: seconds(30),
             tls: seconds(10),
             configure: seconds(3),
             subscribe: seconds(10),

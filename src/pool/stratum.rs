@@ -54,7 +54,12 @@ impl JobSource for StratumSource {
     }
 
     fn fingerprint(&self) -> String {
-        format!("{:?} {}", self.settings, self.settings.password)
+        let proxy = self.settings.proxy.as_ref();
+        let proxy_password = proxy
+            .and_then(|proxy| proxy.credentials.as_ref())
+            .map(|credentials| &credentials.password);
+        let password = &self.settings.password;
+        format!("{:?} {password:?} {proxy_password:?}", self.settings)
     }
 
     fn run(self: Box<Self>, ports: SourcePorts) -> SourceTask {

@@ -1,5 +1,6 @@
 //! How the node knows us: the cookie that it writes, or a user and password.
 
+use crate::pool::basic_auth;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -52,7 +53,7 @@ impl RpcAuth {
             })?,
             Self::Password { user, password } => format!("{user}:{password}"),
         };
-        Ok(format!("Basic {}", base64(credentials.as_bytes())))
+        Ok(basic_auth::header(&credentials))
     }
 }
 
@@ -74,23 +75,6 @@ fn read_cookie(path: &Path) -> Result<String, String> {
     Ok(line.to_owned())
 }
 
-/// Base64 (RFC 4648), for the one header that wants it.
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for group in bytes.chunks(3) {
-        let bits = (0..3).fold(0, |bits, index| {
-            bits << 8 | u32::from(group.get(index).copied().unwrap_or(0))
-        });
-        for position in 0..4 {
-            let digit = (bits >> (18 - 6 * position) & 0x3f) as usize;
-            let letter = ALPHABET.get(digit).filter(|_| position <= group.len());
-            text.push(letter.map_or('=', |letter| char::from(*letter)));
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +85,7 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         write!(file, "__cookie__:one").unwrap();
         let auth = RpcAuth::Cookie(file.path().to_owned());
-        let expected = |text: &str| format!("Basic {}", base64(text.as_bytes()));
+        let expected = basic_auth::header;
         assert_eq!(auth.header().unwrap(), expected("__cookie__:one"));
         std::fs::write(file.path(), "__cookie__:two\n").unwrap();
         assert_eq!(auth.header().unwrap(), expected("__cookie__:two"));
@@ -118,21 +102,6 @@ mod tests {
                 .reason
                 .contains("no regular file")
         );
-    }
-
-    #[test]
-    fn base64_is_that_of_rfc_4648() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("fooba", "Zm9vYmE="),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
     }
 
     #[test]
