@@ -44,6 +44,16 @@ impl Failure {
         }
     }
 
+    /// A failure whose words depend on the request.
+    pub fn told(status: u16, code: &'static str, message: String, hint: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+            hint,
+        }
+    }
+
     /// The JSON that the client gets.
     pub fn to_json(&self) -> Vec<u8> {
         let error = Body {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// For connecting, asking and each piece of the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes that an answer may have.
 const ANSWER_LIMIT: u64 = 8 * 1024 * 1024;
 
@@ -49,12 +49,25 @@ pub enum LocalError {
 /// # Errors
 /// When nothing listens, the connection breaks, or the answer is not 200.
 pub fn get(run_directory: &Path, path: &str) -> Result<Vec<u8>, LocalError> {
+    ask(run_directory, "GET", path, "")
+}
+
+/// Asks for anything, with a body of JSON or none.
+///
+/// # Errors
+/// As [`get`].
+pub fn ask(
+    run_directory: &Path,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> Result<Vec<u8>, LocalError> {
     let socket = run_directory.join(LOCAL_SOCKET);
     let stream = UnixStream::connect(&socket).map_err(|source| LocalError::NotRunning {
         socket: socket.clone(),
         source,
     })?;
-    let bytes = exchange(stream, path).map_err(|source| LocalError::Broken {
+    let bytes = exchange(stream, method, path, body).map_err(|source| LocalError::Broken {
         socket: socket.clone(),
         source,
     })?;
@@ -72,12 +85,14 @@ pub fn get(run_directory: &Path, path: &str) -> Result<Vec<u8>, LocalError> {
     }
 }
 
-fn exchange(mut stream: UnixStream, path: &str) -> io::Result<Vec<u8>> {
+fn exchange(mut stream: UnixStream, method: &str, path: &str, body: &str) -> io::Result<Vec<u8>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
     )?;
     let mut bytes = Vec::new();
     stream.take(ANSWER_LIMIT).read_to_end(&mut bytes)?;

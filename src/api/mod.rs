@@ -9,29 +9,37 @@
 //! huge Content-Length makes it abort the process. The gateway takes what strangers send, bounds it in size, number
 //! and time, and passes on only whole, well-formed requests in its own words.
 
+pub mod access;
 mod failure;
 pub mod gateway;
 mod http;
 pub mod local;
 mod metrics;
 mod openapi;
+pub mod orders;
 mod page;
 mod probe;
 mod routes;
 pub mod rpc;
+mod writes;
 
 pub use failure::Failure;
 pub use probe::probe;
-pub use routes::{Answer, ROUTES, Route};
+pub use routes::{Answer, Route, order_of};
+pub use writes::{BACKUP_SCHEMA, NO_DEVICE, NO_POOL};
 
 use crate::config::{ApiSection, Listen};
 use crate::telemetry::SnapshotSource;
+use access::Access;
 use gateway::Gateway;
+use orders::Orders;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{fs, io};
 use thiserror::Error;
+use tokio::sync::watch;
 
 /// Socket for local tools, in the run directory.
 pub const LOCAL_SOCKET: &str = "api.sock";
@@ -43,6 +51,15 @@ pub struct Api {
     gateway: Gateway,
     address: Option<SocketAddr>,
     _server: http::Server,
+}
+
+/// What the doors need besides the Snapshot, to let something be changed.
+#[derive(Clone)]
+pub struct Control {
+    /// The way to who carries orders out.
+    pub orders: Orders,
+    /// Who may.
+    pub access: watch::Receiver<Arc<Access>>,
 }
 
 /// Why the endpoint could not be opened.
@@ -85,7 +102,11 @@ impl Api {
     ///
     /// # Errors
     /// When a door cannot be opened; none is open then.
-    pub fn open(settings: &ApiSection, source: SnapshotSource) -> Result<Self, ApiError> {
+    pub fn open(
+        settings: &ApiSection,
+        source: SnapshotSource,
+        control: Control,
+    ) -> Result<Self, ApiError> {
         let directory = &settings.run_directory;
         let inner = directory.join(INNER_SOCKET);
         let local = directory.join(LOCAL_SOCKET);
@@ -93,7 +114,7 @@ impl Api {
         remove_stale(&local)?;
         remove_stale(&inner)?;
         let server = http::Server::start(&inner, source.clone())?;
-        let mut gateway = Gateway::new(inner, settings, source);
+        let mut gateway = Gateway::new(inner, settings, source, control);
         gateway.listen_locally(&local)?;
         let address = match settings.listen {
             Listen::Off => None,

@@ -18,7 +18,7 @@ pub fn answer() -> Answer {
 mod tests {
     use super::*;
     use crate::api::gateway::LIVE_PATH;
-    use crate::api::routes::{ROUTES, answer as route};
+    use crate::api::routes::{READS, all, answer as route};
     use crate::telemetry::samples::Rooms;
     use serde_json::Value;
     use std::collections::BTreeSet;
@@ -101,25 +101,37 @@ mod tests {
     }
 
     #[test]
-    fn every_path_is_described_and_no_other() {
+    fn every_path_is_described_with_its_role_and_no_other() {
         let document = document();
-        let described: BTreeSet<_> = document["paths"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(String::as_str)
-            .collect();
-        let routes = ROUTES.iter().map(|route| route.path);
-        let answered: BTreeSet<_> = routes.chain([LIVE_PATH]).collect();
+        let mut described = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let role = operation["x-role"].as_str().unwrap_or("none");
+                described.insert(format!("{} {path} {role}", method.to_uppercase()));
+            }
+        }
+        let routes = all().map(|route| {
+            let role = route.needs.map_or("none".into(), |role| {
+                serde_json::to_value(role)
+                    .unwrap()
+                    .as_str()
+                    .unwrap()
+                    .to_owned()
+            });
+            format!("{} {} {role}", route.method, route.path)
+        });
+        let answered: BTreeSet<_> = routes.chain([format!("GET {LIVE_PATH} viewer")]).collect();
         assert_eq!(described, answered);
     }
 
     #[test]
     fn every_path_stands_in_the_text_for_people() {
         let text = include_str!("../../docs/api.md");
-        for path in ROUTES.iter().map(|route| route.path).chain([LIVE_PATH]) {
-            assert!(text.contains(&format!("| `GET {path}` |")), "{path}");
+        for route in all() {
+            let row = format!("| `{} {}` |", route.method, route.path);
+            assert!(text.contains(&row), "{row}");
         }
+        assert!(text.contains(&format!("| `GET {LIVE_PATH}` |")));
     }
 
     #[tokio::test(start_paused = true)]
@@ -129,7 +141,7 @@ mod tests {
             let task = tokio::spawn(source.clone().record());
             rooms.all_speak();
             tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-            for described in ROUTES {
+            for described in READS {
                 let path = described.path;
                 let answer = route("GET", &path.replace("{index}", "0"), &source);
                 let status = answer.status.to_string();

@@ -1,7 +1,10 @@
 //! What is answered at which path.
 
 use super::failure::Failure;
+use super::orders::Order;
+use super::writes::{NO_DEVICE, ORDERS};
 use super::{metrics, openapi, page};
+use crate::config::Role;
 use crate::telemetry::{Chip, Health, LOG_RING, SnapshotSource};
 use serde::Serialize;
 use serde_json::json;
@@ -9,11 +12,31 @@ use std::borrow::Cow;
 
 const JSON: Cow<'static, str> = Cow::Borrowed("application/json");
 
-/// One path of the interface.
+/// One method at one path of the interface.
 pub struct Route {
-    /// Path; `{index}` stands for one segment.
+    /// Method.
+    pub method: &'static str,
+    /// Path; `{index}` or `{name}` stands for one segment.
     pub path: &'static str,
-    handler: fn(&Request<'_>) -> Result<Answer, Failure>,
+    /// Role that is needed; none: everybody may.
+    pub needs: Option<Role>,
+    handler: Handler,
+}
+
+/// Who answers.
+enum Handler {
+    /// This room, from the Snapshot.
+    Read(fn(&Request<'_>) -> Result<Answer, Failure>),
+    /// Whoever carries the order out.
+    Order(fn(&Asked<'_>) -> Result<Order, Failure>),
+}
+
+/// What an order is read from.
+pub struct Asked<'a> {
+    /// What stands in the place of the path's variable.
+    pub parameter: &'a str,
+    /// The body.
+    pub body: &'a [u8],
 }
 
 /// What goes back to the client.
@@ -35,69 +58,102 @@ struct Request<'a> {
     query: &'a str,
 }
 
-/// Every path that can be asked with GET.
-pub const ROUTES: &[Route] = &[
-    Route {
-        path: "/api/v1/status",
-        handler: |request| Answer::json(&request.source.snapshot()),
-    },
-    Route {
-        path: "/api/v1/stats",
-        handler: stats,
-    },
-    Route {
-        path: "/api/v1/devices",
-        handler: |request| Answer::json(&request.source.snapshot().chains),
-    },
-    Route {
-        path: "/api/v1/devices/{index}",
-        handler: device,
-    },
-    Route {
-        path: "/api/v1/chips",
-        handler: chips,
-    },
-    Route {
-        path: "/api/v1/pools",
-        handler: |request| Answer::json(&request.source.snapshot().pools),
-    },
-    Route {
-        path: "/api/v1/fans",
-        handler: |request| Answer::json(&request.source.snapshot().fans),
-    },
-    Route {
-        path: "/api/v1/temperatures",
-        handler: |request| Answer::json(&request.source.snapshot().temperatures),
-    },
-    Route {
-        path: "/api/v1/supply",
-        handler: |request| Answer::json(&request.source.snapshot().supply),
-    },
-    Route {
-        path: "/api/v1/events",
-        handler: events,
-    },
-    Route {
-        path: "/api/v1/logs",
-        handler: logs,
-    },
-    Route {
-        path: "/api/v1/health",
-        handler: health,
-    },
-    Route {
-        path: "/api/v1/version",
-        handler: |request| Answer::json(&request.source.snapshot().versions),
-    },
-    Route {
-        path: "/api/v1/openapi.json",
-        handler: |_| Ok(openapi::answer()),
-    },
-    Route {
-        path: "/metrics",
-        handler: |request| Ok(metrics::answer(&request.source.snapshot())),
-    },
+/// Every path that is read from the Snapshot.
+pub const READS: &[Route] = &[
+    read("/api/v1/status", |request| {
+        Answer::json(&request.source.snapshot())
+    }),
+    read("/api/v1/stats", stats),
+    read("/api/v1/devices", |request| {
+        Answer::json(&request.source.snapshot().chains)
+    }),
+    read("/api/v1/devices/{index}", device),
+    read("/api/v1/chips", chips),
+    read("/api/v1/pools", |request| {
+        Answer::json(&request.source.snapshot().pools)
+    }),
+    read("/api/v1/fans", |request| {
+        Answer::json(&request.source.snapshot().fans)
+    }),
+    read("/api/v1/temperatures", |request| {
+        Answer::json(&request.source.snapshot().temperatures)
+    }),
+    read("/api/v1/supply", |request| {
+        Answer::json(&request.source.snapshot().supply)
+    }),
+    read("/api/v1/events", events),
+    read("/api/v1/logs", logs),
+    open("/api/v1/health", health),
+    open("/api/v1/version", |request| {
+        Answer::json(&request.source.snapshot().versions)
+    }),
+    open("/api/v1/openapi.json", |_| Ok(openapi::answer())),
+    read("/metrics", |request| {
+        Ok(metrics::answer(&request.source.snapshot()))
+    }),
 ];
+
+/// Every path of the interface.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    READS.iter().chain(ORDERS)
+}
+
+/// What may be read by who may read at all.
+const fn read(path: &'static str, handler: fn(&Request<'_>) -> Result<Answer, Failure>) -> Route {
+    Route {
+        method: "GET",
+        path,
+        needs: Some(Role::Viewer),
+        handler: Handler::Read(handler),
+    }
+}
+
+/// What everybody may read.
+const fn open(path: &'static str, handler: fn(&Request<'_>) -> Result<Answer, Failure>) -> Route {
+    Route {
+        needs: None,
+        ..read(path, handler)
+    }
+}
+
+/// What is asked of whoever carries orders out.
+pub const fn order(
+    method: &'static str,
+    path: &'static str,
+    needs: Role,
+    handler: fn(&Asked<'_>) -> Result<Order, Failure>,
+) -> Route {
+    Route {
+        method,
+        path,
+        needs: Some(needs),
+        handler: Handler::Order(handler),
+    }
+}
+
+/// Role that a request needs; `None` when everybody may ask it, or there is nothing to be asked.
+pub fn needed(method: &str, path: &str) -> Option<Role> {
+    find(method, path)?.0.needs
+}
+
+/// The order that a request is; `None` when it is none.
+pub fn order_of(method: &str, path: &str, body: &[u8]) -> Option<Result<Order, Failure>> {
+    let (route, parameter) = find(method, path)?;
+    match route.handler {
+        Handler::Read(_) => None,
+        Handler::Order(handler) => Some(handler(&Asked { parameter, body })),
+    }
+}
+
+/// A fixed path goes before one with a variable.
+fn find<'a>(method: &str, path: &'a str) -> Option<(&'static Route, &'a str)> {
+    let fits = |route: &'static Route| Some((route, parameter(route.path, path)?));
+    let of_method = || all().filter(|route| route.method == method);
+    of_method()
+        .find(|route| route.path == path)
+        .map(|route| (route, ""))
+        .or_else(|| of_method().find_map(fits))
+}
 
 impl Answer {
     /// A body as JSON.
@@ -138,22 +194,25 @@ pub fn answer(method: &str, target: &str, source: &SnapshotSource) -> Answer {
     if let ("GET", Some(answer)) = (method, page::answer(path)) {
         return answer;
     }
-    let found = ROUTES
-        .iter()
-        .find_map(|route| Some((route, parameter(route.path, path)?)));
-    let result = match (found, method) {
-        (Some((route, parameter)), "GET") => (route.handler)(&Request {
+    let result = match find(method, path) {
+        Some((
+            Route {
+                handler: Handler::Read(handler),
+                ..
+            },
+            parameter,
+        )) => handler(&Request {
             source,
             parameter,
             query,
         }),
-        (Some(_), _) => Err(Failure::new(
+        _ if all().any(|route| parameter(route.path, path).is_some()) => Err(Failure::new(
             405,
             "method_not_allowed",
-            "this path can only be read",
-            "ask with GET",
+            "this path does not take this method",
+            "GET /api/v1/openapi.json tells what each path takes",
         )),
-        (None, _) => Err(Failure::new(
+        _ => Err(Failure::new(
             404,
             "not_found",
             "there is nothing at this path",
@@ -163,9 +222,12 @@ pub fn answer(method: &str, target: &str, source: &SnapshotSource) -> Answer {
     result.unwrap_or_else(Answer::from)
 }
 
-/// What stands at `{index}`, empty when the route has none; `None` when the path is another one.
+/// What stands in the place of the route's variable, empty when it has none; `None` when the path is another one.
 fn parameter<'a>(route: &str, path: &'a str) -> Option<&'a str> {
-    match route.split_once("{index}") {
+    let variable = route
+        .split_once('{')
+        .and_then(|(before, rest)| Some((before, rest.split_once('}')?.1)));
+    match variable {
         None => (route == path).then_some(""),
         Some((before, after)) => {
             let value = path.strip_prefix(before)?.strip_suffix(after)?;
@@ -228,7 +290,7 @@ fn device(request: &Request<'_>) -> Result<Answer, Failure> {
         .find(|chain| Some(chain.index) == index)
     {
         Some(chain) => Answer::json(chain),
-        None => Err(no_device()),
+        None => Err(NO_DEVICE),
     }
 }
 
@@ -243,7 +305,7 @@ fn chips(request: &Request<'_>) -> Result<Answer, Failure> {
     let snapshot = request.source.snapshot();
     let wanted = match request.query("chain") {
         None => None,
-        Some(text) => Some(text.parse::<u8>().map_err(|_| no_device())?),
+        Some(text) => Some(text.parse::<u8>().map_err(|_| NO_DEVICE)?),
     };
     let chains: Vec<_> = snapshot
         .chains
@@ -256,7 +318,7 @@ fn chips(request: &Request<'_>) -> Result<Answer, Failure> {
         })
         .collect();
     if wanted.is_some() && chains.is_empty() {
-        return Err(no_device());
+        return Err(NO_DEVICE);
     }
     Answer::json(&chains)
 }
@@ -284,13 +346,4 @@ fn health(request: &Request<'_>) -> Result<Answer, Failure> {
         status,
         ..Answer::json(&health)?
     })
-}
-
-fn no_device() -> Failure {
-    Failure::new(
-        404,
-        "no_such_device",
-        "there is no chain of that number",
-        "GET /api/v1/devices tells all chains",
-    )
 }

@@ -4,6 +4,14 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// Doors behind which nobody carries orders out, and everybody may read.
+pub(super) fn no_control() -> Control {
+    Control {
+        orders: Orders::channel().0,
+        access: watch::Sender::new(Access::of(&crate::config::Config::default())).subscribe(),
+    }
+}
+
 struct Running {
     address: SocketAddr,
     directory: tempfile::TempDir,
@@ -23,7 +31,12 @@ fn settings(directory: &Path, maximum_connections: u16) -> ApiSection {
 fn start(maximum_connections: u16) -> Running {
     let directory = tempfile::tempdir().unwrap();
     let (source, rooms) = Rooms::silent();
-    let api = Api::open(&settings(directory.path(), maximum_connections), source).unwrap();
+    let api = Api::open(
+        &settings(directory.path(), maximum_connections),
+        source,
+        no_control(),
+    )
+    .unwrap();
     let address = api.address().unwrap();
     Running {
         address,
@@ -255,7 +268,7 @@ async fn a_running_machine_keeps_its_socket_and_a_killed_ones_is_replaced() {
     let running = start(8);
     let directory = running.directory.path();
     let (second, _rooms) = Rooms::silent();
-    match Api::open(&settings(directory, 8), second.clone()) {
+    match Api::open(&settings(directory, 8), second.clone(), no_control()) {
         Err(ApiError::InUse { path }) => assert_eq!(path, directory.join(LOCAL_SOCKET)),
         other => panic!("{:?}", other.map(|api| api.address())),
     }
@@ -263,7 +276,7 @@ async fn a_running_machine_keeps_its_socket_and_a_killed_ones_is_replaced() {
     for name in [LOCAL_SOCKET, INNER_SOCKET] {
         drop(std::os::unix::net::UnixListener::bind(directory.path().join(name)).unwrap());
     }
-    let api = Api::open(&settings(directory.path(), 8), second).unwrap();
+    let api = Api::open(&settings(directory.path(), 8), second, no_control()).unwrap();
     let mode = |name: &str| {
         fs::metadata(directory.path().join(name))
             .unwrap()

@@ -1,6 +1,6 @@
 //! The command line: what each subcommand is called and takes, and how a failure is told.
 
-mod check;
+mod config;
 #[cfg(feature = "emulator")]
 pub mod demo;
 pub mod logs;
@@ -11,6 +11,7 @@ mod single;
 mod split;
 mod status;
 mod table;
+mod token;
 
 pub use options::{DEFAULT_CONFIG, Options};
 
@@ -25,7 +26,13 @@ Usage: cgminer-rs COMMAND [OPTION...]
 Commands:
   run            drive the machine and mine, until asked to stop
   demo           mine on an emulated machine at a pool inside the program
-  check [FILE]   tell what is wrong with a configuration, or that nothing is
+  config check [FILE]    tell what is wrong with a configuration, or that nothing is
+  config print [FILE]    print the configuration in force, secrets left out
+  config sources [FILE]  tell where each value comes from
+  config export          print the running machine's file, secrets left out
+  token claim            make the first token of the running machine
+  token create NAME      make another one (--role viewer, operator or admin)
+  token list, token revoke NAME, token rotate NAME
   status         tell what the running machine does
   version        tell the version
   help           tell this
@@ -50,9 +57,6 @@ Options of run:
 Options of demo:
       --seconds N           end by itself after N seconds
       --api ADDRESS         status endpoint (default 127.0.0.1:8080)
-
-Options of check:
-      --print               print the configuration in force, secrets left out
 
 Options of status:
       --json                print the machine's own answer
@@ -118,8 +122,10 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "run" => run::run(parser),
             #[cfg(feature = "emulator")]
             "demo" => demo::run(parser),
-            "check" => check::run(parser),
+            "check" => config::check(parser),
+            "config" => config::run(parser),
             "status" => status::run(parser),
+            "token" => token::run(parser),
             "version" => version(),
             "help" => table::print(HELP),
             other => Err(Failure::Usage(format!(
@@ -186,7 +192,15 @@ mod tests {
     #[test]
     fn the_help_names_every_command_and_option() {
         for word in [
-            "check", "status", "version", "help", "--config", "--set", "--json", "--print",
+            "config check",
+            "config export",
+            "token claim",
+            "status",
+            "version",
+            "help",
+            "--config",
+            "--set",
+            "--json",
         ] {
             assert!(HELP.contains(word), "{word}");
         }

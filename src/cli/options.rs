@@ -1,10 +1,10 @@
 //! The options that choose and change a configuration, the same for every command.
 
 use super::Failure;
-use crate::config::{ConfigError, Loaded, Sources};
+use crate::config::{Loaded, Recipe};
 use lexopt::ValueExt;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// File that is read when none is named.
 pub const DEFAULT_CONFIG: &str = "/etc/cgminer-rs/cgminer-rs.toml";
@@ -94,33 +94,33 @@ impl Options {
         Ok(())
     }
 
-    /// Reads and checks the configuration. A file that was not named may be missing.
+    /// Sets one more field, over all that was said before.
+    pub fn set(&mut self, field: &str, value: &str) {
+        self.sets.push(format!("{field}={value}"));
+    }
+
+    /// Where the configuration comes from. A file that was not named may be missing.
+    pub fn recipe(&self) -> Recipe {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let named = self.config.clone().or_else(|| variable("CGMINER_CONFIG"));
+        // A name or value that is no text cannot be one of ours.
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| name.starts_with("CGMINER_"))
+            .collect();
+        Recipe {
+            named: named.is_some(),
+            file: named.unwrap_or_else(|| DEFAULT_CONFIG.into()),
+            environment,
+            flags: self.sets.clone(),
+        }
+    }
+
+    /// Reads and checks the configuration.
     ///
     /// # Errors
     /// When a file cannot be read or the configuration is wrong.
     pub fn load(&self) -> Result<Loaded, Failure> {
-        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let named = self.config.clone().or_else(|| variable("CGMINER_CONFIG"));
-        let files = match &named {
-            Some(path) => Sources::read_files(path)?,
-            None => match Sources::read_files(Path::new(DEFAULT_CONFIG)) {
-                Err(ConfigError::Read { source, .. })
-                    if source.kind() == std::io::ErrorKind::NotFound =>
-                {
-                    Vec::new()
-                }
-                read => read?,
-            },
-        };
-        // A name or value that is no text cannot be one of ours.
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect();
-        Ok(Sources {
-            files,
-            environment,
-            flags: self.sets.clone(),
-        }
-        .load()?)
+        Ok(self.recipe().load()?)
     }
 }

@@ -6,7 +6,7 @@ use super::machine::emulation;
 use super::options::Options;
 use super::split::{self, Wall};
 use super::{Failure, logs, single};
-use crate::config::Config;
+use crate::config::{Config, Recipe};
 use lexopt::{Arg::Long, ValueExt};
 use std::ffi::OsString;
 use std::future::Future;
@@ -30,7 +30,8 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
             }
         }
     }
-    let config = options.load()?.config;
+    let recipe = options.recipe();
+    let config = recipe.load()?.config;
     let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
     if zero_bits.is_some() && !emulated {
         let problem = "--zero-bits is for --emulated alone: silicon has 32, wired in";
@@ -41,7 +42,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let stop = stop_asked()?;
         if emulated {
-            drive_emulated(zero_bits, config, told, stop).await
+            drive_emulated(zero_bits, (config, recipe), told, stop).await
         } else {
             let machine = Machine::real(&config)?;
             let wall = told.map(|options| Wall {
@@ -54,7 +55,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
                     .collect(),
                 zero_bits: None,
             });
-            drive(machine, config, wall, stop).await
+            drive(machine, (config, recipe), wall, stop).await
         }
     })
 }
@@ -83,7 +84,7 @@ pub fn stop_asked() -> Result<impl Future<Output = ()>, Failure> {
 #[cfg(feature = "emulator")]
 async fn drive_emulated(
     zero_bits: Option<u8>,
-    config: Config,
+    settings: (Config, Recipe),
     told: Option<Vec<OsString>>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
@@ -99,14 +100,14 @@ async fn drive_emulated(
         }),
         None => None,
     };
-    drive(emulation.machine, config, wall, stop).await
+    drive(emulation.machine, settings, wall, stop).await
 }
 
 #[cfg(not(feature = "emulator"))]
 #[allow(clippy::unused_async, reason = "stands in for one that waits")]
 async fn drive_emulated(
     _: Option<u8>,
-    _: Config,
+    _: (Config, Recipe),
     _: Option<Vec<OsString>>,
     _: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
@@ -117,7 +118,7 @@ async fn drive_emulated(
 
 async fn drive(
     machine: Machine,
-    config: Config,
+    (config, recipe): (Config, Recipe),
     wall: Option<Wall>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
@@ -126,12 +127,12 @@ async fn drive(
         warn!("no pool is configured: the machine will be kept, and will not mine");
     }
     if let Some(wall) = wall {
-        return split::run(machine, config, wall, stop).await;
+        return split::run(machine, config, recipe, wall, stop).await;
     }
     warn!("keeper and miner share one process: nothing stands between the network and the power");
     let (opened, opening) = single::opened_channel();
     tokio::select! {
-        result = single::run(machine, config, opened, stop) => result,
+        result = single::run(machine, config, recipe, opened, stop) => result,
         () = single::tell_addresses(opening) => Ok(()),
     }
 }

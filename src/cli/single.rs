@@ -4,20 +4,20 @@
 
 use super::Failure;
 use super::machine::Machine;
-use crate::config::{Config, CoolingMode};
+use crate::config::scribe::Scribe;
+use crate::config::{Config, Recipe};
 use crate::keeper::hardware::Choices;
 use crate::keeper::host::TaskHost;
 use crate::keeper::worker::Placement;
 use crate::keeper::{self, Setup};
 use crate::link::MinerEnd;
 use crate::miner::{self, Miner, Opened};
-use cgminer_board::thermal::FanMode;
-use cgminer_hal::units::DutyPercent;
 use std::fs::DirBuilder;
 use std::future::Future;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
 /// Directory of the keeper alone: what outlives a reboot.
@@ -44,6 +44,7 @@ pub fn opened_channel() -> (mpsc::Sender<Opened>, OpenedReceiver) {
 pub async fn run(
     machine: Machine,
     config: Config,
+    recipe: Recipe,
     opened: mpsc::Sender<Opened>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
@@ -57,10 +58,12 @@ pub async fn run(
         ))
     })?;
     let setup = setup(&config, machine.emulated)?;
+    let _scribe = scribe(recipe.clone(), directory)?;
     let host = TaskHost::new(move |link: MinerEnd| {
         let miner = Miner {
             board: machine.board.clone(),
             config: config.clone(),
+            recipe: recipe.clone(),
             chips: machine.chips,
             emulated: machine.emulated,
             uarts: machine.uart_openers(),
@@ -123,6 +126,29 @@ pub fn setup(config: &Config, emulated: bool) -> Result<Setup, Failure> {
     })
 }
 
+/// Opens the miner's way to the configuration's files, which SIGHUP has read again.
+///
+/// # Errors
+/// When its socket cannot be had.
+pub fn scribe(recipe: Recipe, run_directory: &Path) -> Result<Scribe, Failure> {
+    let failed = |error: std::io::Error| {
+        let path = run_directory.display();
+        Failure::Other(format!(
+            "run directory {path}: no socket for the configuration: {error}"
+        ))
+    };
+    let scribe = Scribe::start(recipe, run_directory).map_err(failed)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
+    let reread = scribe.reread();
+    tokio::spawn(async move {
+        while hang_up.recv().await.is_some() {
+            tracing::info!("asked by SIGHUP to read the configuration again");
+            reread.ask();
+        }
+    });
+    Ok(scribe)
+}
+
 /// The directory of the keeper's socket: beside the run directory, not in it.
 #[must_use]
 pub fn keeper_directory(run_directory: &Path) -> PathBuf {
@@ -142,17 +168,11 @@ pub async fn tell_addresses(mut opening: OpenedReceiver) {
     std::future::pending::<()>().await;
 }
 
-/// What the owner may choose of the cooling; a fixed mode without a duty is as safe as it can be.
+/// What the owner may choose of the cooling.
 fn choices(config: &Config) -> Choices {
     let cooling = &config.cooling;
     Choices {
-        fan_mode: match cooling.mode {
-            CoolingMode::Automatic => FanMode::Auto,
-            CoolingMode::Immersion => FanMode::Immersion,
-            CoolingMode::Fixed => FanMode::Fixed {
-                duty: cooling.duty.unwrap_or(DutyPercent::FULL),
-            },
-        },
+        fan_mode: cooling.fan_mode(),
         target: cooling.target,
         fans_required: cooling.minimum_fans,
         voltage: config.chains.voltage,

@@ -5,7 +5,7 @@ use super::machine::{LOCKS, Machine, named_board};
 use super::options::Options;
 use super::run::runtime;
 use super::{Failure, logs, single};
-use crate::config::Config;
+use crate::config::{Config, Recipe};
 use crate::keeper;
 use crate::keeper::host::ProcessHost;
 use crate::link::socket::miner_end;
@@ -47,6 +47,7 @@ pub struct Wall {
 pub async fn run(
     machine: Machine,
     config: Config,
+    recipe: Recipe,
     wall: Wall,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
@@ -63,6 +64,7 @@ pub async fn run(
         command
     });
     let setup = single::setup(&config, machine.emulated)?;
+    let _scribe = single::scribe(recipe, directory)?;
     keeper::run(kept, Box::new(host), setup, stop)
         .await
         .map_err(|error| failed(&error))
@@ -130,7 +132,8 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     // All that is the owner's alone is read now; after that it cannot be.
-    let config = options.load()?.config;
+    let recipe = options.recipe();
+    let config = recipe.load()?.config;
     let (board, chips) = board(&config, &wall)?;
     let link = link()?;
     let measures = confine::confine(&Plan {
@@ -145,11 +148,12 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
     });
     let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
     confine::report(&measures);
-    runtime()?.block_on(mine(config, board, chips, wall, link))
+    runtime()?.block_on(mine(config, recipe, board, chips, wall, link))
 }
 
 async fn mine(
     config: Config,
+    recipe: Recipe,
     mut board: BoardFile,
     chips: ChipTraits,
     wall: Wall,
@@ -159,6 +163,7 @@ async fn mine(
     // Whoever asks the whole group of processes to end means the keeper, which then asks this one.
     let _interrupt = signal(SignalKind::interrupt()).map_err(|error| failed(&error))?;
     let _terminate = signal(SignalKind::terminate()).map_err(|error| failed(&error))?;
+    let _hang_up = signal(SignalKind::hangup()).map_err(|error| failed(&error))?;
     for (chain, device) in board.chains.iter_mut().zip(&wall.devices) {
         chain.uart.device = device.display().to_string();
     }
@@ -173,6 +178,7 @@ async fn mine(
         uarts: machine.uart_openers(),
         board: machine.board,
         config,
+        recipe,
         chips: machine.chips,
         emulated: machine.emulated,
         keeper: miner_end(UnixStream::from_std(link).map_err(|error| failed(&error))?),

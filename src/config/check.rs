@@ -3,6 +3,7 @@
 use super::address::PoolAddress;
 use super::error::Finding;
 use super::schema::{ApiSection, BoardSection, Config, CoolingMode, CoolingSection, PoolSection};
+use super::token::{TokenSection, is_hash};
 use crate::pool::url::{Host, PoolUrl, Transport};
 use cgminer_board::document::Segment;
 use cgminer_hal::units::{DutyPercent, Megahertz, Millivolts};
@@ -11,6 +12,12 @@ use std::ops::RangeInclusive;
 
 /// Pools that may be named.
 const POOLS: usize = 16;
+/// Tokens that may be given out.
+const TOKENS: usize = 32;
+/// Letters of a token's name.
+const TOKEN_NAME: RangeInclusive<usize> = 1..=32;
+/// Requests that one address may send each second.
+const REQUESTS: RangeInclusive<u16> = 1..=10_000;
 /// Bytes of a user name, password or name: what fits a Stratum line with room to spare.
 const TEXT_BYTES: usize = 512;
 /// No chip that this program drives runs outside it; the board file bounds it further.
@@ -48,6 +55,7 @@ pub fn problems(config: &Config) -> Vec<Finding> {
     );
     cooling(&config.cooling, &mut findings);
     api(&config.api, &mut findings);
+    tokens(&config.token, &mut findings);
     findings.0
 }
 
@@ -236,6 +244,8 @@ fn api(api: &ApiSection, findings: &mut Findings) {
         CONNECTIONS,
         "connections",
     );
+    let requests = Some(api.requests_per_second);
+    findings.within("api", "requests_per_second", requests, REQUESTS, "requests");
     for (index, host) in api.hosts.iter().enumerate() {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
         if host.is_empty() || !host.bytes().all(plain) {
@@ -245,6 +255,35 @@ fn api(api: &ApiSection, findings: &mut Findings) {
                 "is no host name",
                 "write the name alone, as in \"miner.lan\"",
             );
+        }
+    }
+}
+
+fn tokens(tokens: &[TokenSection], findings: &mut Findings) {
+    if tokens.len() > TOKENS {
+        let hint = format!("keep at most {TOKENS}");
+        let message = format!("{} tokens are given out", tokens.len());
+        findings.add(Segment::parse_path("token"), message, hint);
+    }
+    let mut names = HashSet::new();
+    for (index, token) in tokens.iter().enumerate() {
+        let path = |name: &str| Segment::parse_path(&format!("token[{index}].{name}"));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if !TOKEN_NAME.contains(&token.name.len()) || !token.name.bytes().all(plain) {
+            let hint = "write 1 to 32 letters, digits, dots, dashes and underscores";
+            findings.add(path("name"), "is no name for a token", hint);
+        }
+        if !names.insert(&token.name) {
+            let hint = "give each token its own name";
+            findings.add(
+                path("name"),
+                format!("`{}` is used twice", token.name),
+                hint,
+            );
+        }
+        if !is_hash(token.sha256.expose()) {
+            let hint = "write the SHA-256 of the token as 64 digits, or make one with `cgminer-rs token create`";
+            findings.add(path("sha256"), "is no hash", hint);
         }
     }
 }

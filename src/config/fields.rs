@@ -26,8 +26,12 @@ pub struct Field {
     pub secret: bool,
 }
 
-/// Section that is an array: `[[pool]]`.
+/// Section of the pools: `[[pool]]`.
 pub const POOL: &str = "pool";
+/// Section of the tokens: `[[token]]`.
+pub const TOKEN: &str = "token";
+/// Sections that are lists.
+pub const LISTS: [&str; 2] = [POOL, TOKEN];
 
 /// Every field. A test holds it to the schema, another holds the document to it.
 pub const FIELDS: &[Field] = &[
@@ -71,7 +75,18 @@ pub const FIELDS: &[Field] = &[
     field("api", "run_directory", Kind::Text),
     field("api", "hosts", Kind::List),
     field("api", "maximum_connections", Kind::Number),
+    field("api", "requests_per_second", Kind::Number),
+    field("api", "read_without_token", Kind::Boolean),
+    field(TOKEN, "name", Kind::Text),
+    field(TOKEN, "role", Kind::Text),
+    Field {
+        section: TOKEN,
+        name: "sha256",
+        kind: Kind::Text,
+        secret: true,
+    },
     field("rpc", "listen", Kind::Text),
+    field("rpc", "writers", Kind::List),
     field("log", "format", Kind::Text),
     field("log", "level", Kind::Text),
 ];

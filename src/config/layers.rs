@@ -1,8 +1,9 @@
 //! Values with their origins, and how one layer is laid over another.
 
 use super::error::ConfigError;
-use super::fields::{self, Field, Kind, POOL};
+use super::fields::{self, Field, Kind, LISTS};
 use cgminer_board::document::Segment;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use toml::de::{DeTable, DeValue};
 const RESERVED_VARIABLES: &[&str] = &["CGMINER_CONFIG"];
 
 /// A file's text, as it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
     /// Where it was.
     pub path: PathBuf,
@@ -202,7 +203,7 @@ impl Node {
         }
     }
 
-    /// Puts a value at `section.name`, or at `pool[index].name`; `None` when the pool before it is missing.
+    /// Puts a value at `section.name`, or at `pool[index].name`; `None` when the one before it is missing.
     fn put(
         &mut self,
         field: &Field,
@@ -253,7 +254,7 @@ impl Node {
     }
 }
 
-/// Takes `CGMINER_SECTION_FIELD=value`, `CGMINER_POOL_0_FIELD=value` for pools. Other names are ignored.
+/// Takes `CGMINER_SECTION_FIELD=value`, `CGMINER_POOL_0_FIELD=value` for lists such as pools. Other names are ignored.
 ///
 /// # Errors
 /// When there is no such field, or its text cannot be its value.
@@ -267,7 +268,7 @@ pub fn set_from_environment(tree: &mut Node, name: &str, text: &str) -> Result<(
     let origin = Origin::Environment(name.into());
     let path = rest.to_ascii_lowercase();
     let (section, rest) = path.split_once('_').unwrap_or((path.as_str(), ""));
-    if section == POOL {
+    if LISTS.contains(&section) {
         let (index, field) = rest.split_once('_').unwrap_or(("", rest));
         return set(tree, section, Some(index), field, text, &origin);
     }
@@ -329,16 +330,13 @@ fn set(
         let hint = fields::suggestion(Some(section), name);
         return refuse(format!("there is no field `{name}` in `{section}`"), hint);
     };
-    let index = match (section == POOL, index.map(str::parse)) {
+    let index = match (LISTS.contains(&section), index.map(str::parse)) {
         (false, None) => None,
         (true, Some(Ok(index))) => Some(index),
         _ => {
-            let hint = "pools are numbered from 0, as in pool[0].url or CGMINER_POOL_0_URL; \
+            let hint = "pools are numbered from 0, as in pool[0].url or CGMINER_POOL_0_URL, and so are tokens; \
                         other sections have no number";
-            return refuse(
-                "the number of the pool is missing or wrong".into(),
-                hint.into(),
-            );
+            return refuse("its number is missing or wrong".into(), hint.into());
         }
     };
     let Some(value) = value_of(field.kind, text) else {
@@ -351,8 +349,8 @@ fn set(
     match tree.put(field, index, value, origin) {
         Some(()) => Ok(()),
         None => refuse(
-            "the pools before it are not there".into(),
-            "number the pools without gaps".into(),
+            "those before it are not there".into(),
+            "number them without gaps".into(),
         ),
     }
 }

@@ -5,22 +5,33 @@
 //! file, line and column whichever layer it came from.
 
 mod address;
+mod atomic;
 mod check;
+mod edit;
 mod error;
 mod fields;
 mod layers;
+mod network;
+mod recipe;
 mod schema;
+pub mod scribe;
 mod secret;
+mod token;
 
 pub use address::PoolAddress;
+pub use atomic::write_atomically;
+pub use edit::{Edit, EditError, edit};
 pub use error::{ConfigError, Problem};
 pub use fields::{FIELDS, Field, Kind};
 pub use layers::{Node, Origin, Position, SourceFile};
+pub use network::Network;
+pub use recipe::Recipe;
 pub use schema::{
     ApiSection, BoardSection, ChainsSection, Config, CoolingMode, CoolingSection, Listen,
     LogFormat, LogLevel, LogSection, PoolSection, PoolsSection, RpcSection,
 };
-pub use secret::Secret;
+pub use secret::{REDACTED, Secret};
+pub use token::{FreshToken, Role, TokenSection, hash, is_hash};
 
 use cgminer_board::document::{self, Segment};
 use std::path::{Path, PathBuf};
@@ -90,6 +101,35 @@ impl Loaded {
         Segment::parse_path(path)
             .and_then(|segments| self.tree.find(&segments).map(|node| node.origin.clone()))
             .unwrap_or(Origin::Default)
+    }
+
+    /// As [`Loaded::origin_of`], for a path in its parts.
+    pub fn origin_at(&self, path: &[Segment]) -> Origin {
+        let node = self.tree.find(path);
+        node.map_or(Origin::Default, |node| node.origin.clone())
+    }
+
+    /// Every field with where its value came from; of lists, every entry.
+    pub fn origins(&self) -> Vec<(String, Origin)> {
+        let mut origins = Vec::new();
+        for field in FIELDS {
+            let entries = match field.section {
+                fields::POOL => Some(self.config.pool.len()),
+                fields::TOKEN => Some(self.config.token.len()),
+                _ => None,
+            };
+            let paths: Vec<String> = match entries {
+                None => vec![format!("{}.{}", field.section, field.name)],
+                Some(count) => (0..count)
+                    .map(|index| format!("{}[{index}].{}", field.section, field.name))
+                    .collect(),
+            };
+            origins.extend(paths.into_iter().map(|path| {
+                let origin = self.origin_of(&path);
+                (path, origin)
+            }));
+        }
+        origins
     }
 }
 

@@ -1,10 +1,13 @@
 //! Every field that a configuration may hold, as types. What each means is told in `docs/configuration.md`.
 
 use super::address::PoolAddress;
+use super::network::Network;
 use super::secret::Secret;
+use super::token::TokenSection;
 use crate::pool::proxy::ProxyUrl;
 use crate::pool::settings::StrategyKind;
 use crate::pool::trust::CertificatePin;
+use cgminer_board::thermal::FanMode;
 use cgminer_hal::units::{Celsius, DutyPercent, Megahertz, Millivolts};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,6 +32,8 @@ pub struct Config {
     pub cooling: CoolingSection,
     /// `[api]`
     pub api: ApiSection,
+    /// `[[token]]`
+    pub token: Vec<TokenSection>,
     /// `[rpc]`
     pub rpc: RpcSection,
     /// `[log]`
@@ -165,6 +170,10 @@ pub struct ApiSection {
     pub hosts: Vec<String>,
     /// Network clients at one time.
     pub maximum_connections: u16,
+    /// Requests that one address may send in the long run.
+    pub requests_per_second: u16,
+    /// Whether everybody may read.
+    pub read_without_token: bool,
 }
 
 /// The cgminer API.
@@ -173,12 +182,15 @@ pub struct ApiSection {
 pub struct RpcSection {
     /// Where it listens.
     pub listen: Listen,
+    /// Networks whose programs may change something.
+    pub writers: Vec<Network>,
 }
 
 impl Default for RpcSection {
     fn default() -> Self {
         Self {
             listen: Listen::Off,
+            writers: Vec::new(),
         }
     }
 }
@@ -253,6 +265,19 @@ impl PoolSection {
     }
 }
 
+impl CoolingSection {
+    /// What the keeper is asked for. A fixed mode without a duty is as safe as it can be.
+    pub fn fan_mode(&self) -> FanMode {
+        match self.mode {
+            CoolingMode::Automatic => FanMode::Auto,
+            CoolingMode::Immersion => FanMode::Immersion,
+            CoolingMode::Fixed => FanMode::Fixed {
+                duty: self.duty.unwrap_or(DutyPercent::FULL),
+            },
+        }
+    }
+}
+
 impl Default for ApiSection {
     fn default() -> Self {
         Self {
@@ -260,6 +285,8 @@ impl Default for ApiSection {
             run_directory: "/run/cgminer-rs".into(),
             hosts: Vec::new(),
             maximum_connections: 64,
+            requests_per_second: 50,
+            read_without_token: true,
         }
     }
 }

@@ -265,6 +265,7 @@ fn the_field_list_is_the_schema() {
         cookie_file: Some(PathBuf::new()),
         ..PoolSection::stratum("a:1".parse().unwrap(), "u")
     }];
+    config.token = vec![token()];
     let value = toml::Value::try_from(&config).unwrap();
     let mut schema = Vec::new();
     for (section, content) in value.as_table().unwrap() {
@@ -318,6 +319,28 @@ proptest! {
     }
 }
 
+fn token() -> TokenSection {
+    TokenSection {
+        name: "phone".into(),
+        role: Role::Viewer,
+        sha256: Secret::new(hash("a token")),
+    }
+}
+
+#[test]
+fn tokens_have_names_of_their_own_and_real_hashes() {
+    let entry = |name: &str, hash: &str| {
+        format!("[[token]]\nname = \"{name}\"\nrole = \"viewer\"\nsha256 = \"{hash}\"\n")
+    };
+    let good = entry("phone", &hash("a token"));
+    assert_eq!(parse(&good).unwrap().config.token, [token()]);
+    assert!(error_of(&format!("{good}{good}")).contains("used twice"));
+    assert!(error_of(&entry("phone", "a token")).contains("token[0].sha256: is no hash"));
+    assert!(error_of(&entry("a b", &hash("x"))).contains("is no name"));
+    assert!(error_of(&good.replace("viewer", "root")).contains("token[0].role"));
+    assert!(error_of(&good.repeat(33)).contains("33 tokens"));
+}
+
 const DOCUMENT: &str = include_str!("../../docs/configuration.md");
 
 /// The rows of the document's tables: field, value, default, meaning.
@@ -356,7 +379,7 @@ fn every_documented_example_is_taken() {
         .collect();
     assert_eq!(
         examples.len(),
-        9,
+        10,
         "one for each section, and the minimal one"
     );
     for example in examples {
@@ -371,6 +394,7 @@ fn the_documented_defaults_are_the_built_in_ones() {
     let pool = PoolSection::stratum("a:1".parse().unwrap(), "");
     let defaults = Config {
         pool: vec![pool],
+        token: vec![token()],
         ..Config::default()
     };
     let mut value = serde_json::to_value(&defaults).unwrap();
@@ -383,7 +407,7 @@ fn the_documented_defaults_are_the_built_in_ones() {
         let (section, name) = row[0].split_once('.').unwrap();
         let table = value[section].get(0).unwrap_or(&value[section]);
         match row[2] {
-            "must be given" => assert_eq!(row[0], "pool.url"),
+            "must be given" => assert!(row[0] == "pool.url" || section == "token"),
             "none" | "the board's" | "the address" => assert!(table[name].is_null(), "{}", row[0]),
             "empty" => assert_eq!(table[name], "", "{}", row[0]),
             written => {

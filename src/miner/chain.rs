@@ -6,6 +6,7 @@
 //!    └────keeper: may not hash──────┴─────────────────────────────────┘
 //! ```
 
+use super::owner::ChainWish;
 use super::power::{Power, Word};
 use super::reset::LinkReset;
 use crate::chain::task::{self, ChainEnds};
@@ -46,13 +47,29 @@ pub struct ChainWiring {
     pub status: watch::Sender<ChainStatus>,
     /// Becomes `true` when the miner is to end.
     pub stop: watch::Receiver<bool>,
+    /// What the owner wants of it.
+    pub wish: watch::Receiver<ChainWish>,
 }
 
 /// Runs a chain until the miner is to end.
 pub async fn supervise(wiring: ChainWiring, mut open_uart: UartOpener) {
     let chain = wiring.settings.chain.0;
-    let mut power = Power::new(chain, wiring.keeper.status(), wiring.stop.clone());
-    while power.wait_until_on().await {
+    let mut power = Power::new(
+        chain,
+        wiring.keeper.status(),
+        wiring.stop.clone(),
+        wiring.wish.clone(),
+    );
+    loop {
+        if !wiring.wish.borrow().enabled {
+            wiring.status.send_modify(|status| {
+                status.phase = ChainPhase::Stopped;
+                status.reason = Some("switched off by the owner".into());
+            });
+        }
+        if !power.wait_until_on().await {
+            return;
+        }
         match open_uart() {
             Ok(uart) => run_while_powered(&wiring, uart, &mut power).await,
             Err(problem) => {

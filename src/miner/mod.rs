@@ -11,6 +11,7 @@ pub mod chain;
 pub mod chains;
 pub mod confine;
 pub mod liveness;
+pub mod owner;
 pub mod power;
 pub mod reset;
 pub mod sources;
@@ -18,11 +19,14 @@ pub mod sources;
 use chain::ChainWiring;
 pub use chain::UartOpener;
 pub use chains::{ChipTraits, LayoutError};
+use owner::{ChainWish, Reach};
 
+use crate::api::access::Access;
+use crate::api::orders::Orders;
 use crate::api::rpc::Rpc;
-use crate::api::{Api, ApiError};
+use crate::api::{Api, ApiError, Control};
 use crate::chain::ChainStatus;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Recipe};
 use crate::link::{LinkError, MinerEnd, Request};
 use crate::pool::manager::{self, ManagerPorts};
 use crate::pool::status::PoolsStatus;
@@ -51,6 +55,8 @@ pub struct Miner {
     pub board: BoardFile,
     /// The owner's settings.
     pub config: Config,
+    /// Where they come from, so that they can change.
+    pub recipe: Recipe,
     /// What the chips are like.
     pub chips: ChipTraits,
     /// Whether the machine is an emulation.
@@ -101,7 +107,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     let (shares, found) = mpsc::channel(WAITING_SHARES);
     let (pools, pools_status) = watch::channel(PoolsStatus::default());
     let (hashes, hashes_done) = watch::channel(0.0);
-    let (_pool_commands, pool_commands) = mpsc::channel(WAITING_COMMANDS);
+    let (commands, pool_commands) = mpsc::channel(WAITING_COMMANDS);
 
     let (statuses, chain_inputs): (Vec<_>, Vec<_>) = settings
         .iter()
@@ -126,7 +132,13 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         chains: chain_inputs,
         keeper: miner.keeper.status(),
     });
-    let api = Api::open(&miner.config.api, snapshots.clone())?;
+    let (orders, given) = Orders::channel();
+    let (access, allowed) = watch::channel(Access::of(&miner.config));
+    let control = Control {
+        orders,
+        access: allowed,
+    };
+    let api = Api::open(&miner.config.api, snapshots.clone(), control.clone())?;
     let rpc = match miner.config.rpc.listen {
         Listen::Off => None,
         Listen::At(address) => Some(Rpc::open(address, snapshots.clone())?),
@@ -165,8 +177,24 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         },
     ));
 
+    let (wishes, wished): (Vec<_>, Vec<_>) = settings
+        .iter()
+        .map(|_| watch::channel(ChainWish::default()))
+        .unzip();
+    let reach = Reach {
+        recipe: miner.recipe,
+        config: miner.config.clone(),
+        board_voltage: miner.board.layout.voltage.default_mv,
+        keeper: miner.keeper.clone(),
+        pools: commands,
+        chains: wishes,
+        access,
+    };
+    tasks.spawn(owner::serve(reach, given));
+
     let mut supervisors = JoinSet::new();
-    for ((settings, status), uart) in settings.iter().zip(statuses).zip(miner.uarts) {
+    let rooms = settings.iter().zip(statuses).zip(wished);
+    for (((settings, status), wish), uart) in rooms.zip(miner.uarts) {
         let wiring = ChainWiring {
             settings: settings.clone(),
             keeper: miner.keeper.clone(),
@@ -174,6 +202,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
             shares: shares.clone(),
             status,
             stop: miner.keeper.stop(),
+            wish,
         };
         supervisors.spawn(chain::supervise(wiring, uart));
     }

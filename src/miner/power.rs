@@ -1,5 +1,6 @@
 //! What the keeper's word means for a chain: whether it may run, and how fast.
 
+use super::owner::ChainWish;
 use crate::keeper::KeeperStatus;
 use cgminer_board::thermal::Throttle;
 use std::sync::Arc;
@@ -10,6 +11,9 @@ pub struct Power {
     chain: u8,
     status: watch::Receiver<Option<Arc<KeeperStatus>>>,
     stop: watch::Receiver<bool>,
+    wish: watch::Receiver<ChainWish>,
+    /// Restarts that were followed.
+    restarts: u64,
 }
 
 /// What the keeper's latest word is.
@@ -22,22 +26,28 @@ pub enum Word {
 }
 
 impl Power {
-    /// For one chain, from 0, until `stop` becomes true or loses its sender.
+    /// For one chain, from 0, until `stop` becomes true or loses its sender. The owner's wish is held to be the
+    /// keeper's word: a chain that is not to run has no power of its own.
     pub fn new(
         chain: u8,
         status: watch::Receiver<Option<Arc<KeeperStatus>>>,
         stop: watch::Receiver<bool>,
+        wish: watch::Receiver<ChainWish>,
     ) -> Self {
+        let restarts = wish.borrow().restarts;
         Self {
             chain,
             status,
             stop,
+            wish,
+            restarts,
         }
     }
 
     /// The keeper's word now.
     pub fn word(&self) -> Word {
-        if *self.stop.borrow() {
+        let wish = *self.wish.borrow();
+        if *self.stop.borrow() || !wish.enabled || wish.restarts != self.restarts {
             return Word::Off;
         }
         word(self.status.borrow().as_deref(), self.chain)
@@ -45,6 +55,7 @@ impl Power {
 
     /// Waits for power. False: the miner is to end.
     pub async fn wait_until_on(&mut self) -> bool {
+        self.restarts = self.wish.borrow().restarts;
         loop {
             if self.is_over() {
                 return false;
@@ -68,6 +79,8 @@ impl Power {
         let gone = tokio::select! {
             changed = self.status.changed() => changed.is_err(),
             changed = self.stop.changed() => changed.is_err(),
+            // Without an owner the last wish holds; the keeper's word goes on.
+            Ok(()) = self.wish.changed() => false,
         };
         // A keeper that is gone gives no power.
         if gone { Word::Off } else { self.word() }

@@ -34,6 +34,8 @@ pub enum Command {
     Prefer(usize),
     /// Switch a pool on or off.
     Enable(usize, bool),
+    /// Give the chains no work, or work again. Sessions stay.
+    Pause(bool),
 }
 
 /// The manager's channels to the rest of the miner.
@@ -74,6 +76,7 @@ struct Manager {
     published: Option<(u64, u64)>,
     decision: Decision,
     has_chosen: bool,
+    paused: bool,
     switches: u64,
     shares_without_session: u64,
 }
@@ -106,6 +109,7 @@ impl Manager {
                 reason: "no pool is ready",
             },
             has_chosen: false,
+            paused: false,
             switches: 0,
             shares_without_session: 0,
         };
@@ -176,6 +180,12 @@ impl Manager {
         let hashes_done = *self.ports.hashes_done.borrow_and_update();
         let before = self.decision.pool;
         self.decision = self.strategy.decide(&views, hashes_done, Instant::now());
+        if self.paused {
+            self.decision = Decision {
+                pool: None,
+                reason: "paused by the owner",
+            };
+        }
         for (pool, wanted) in self.pools.iter().zip(self.strategy.wanted(&views)) {
             pool.handle
                 .wanted
@@ -298,6 +308,7 @@ impl Manager {
                     pool.place.enabled = enabled;
                 }
             }
+            Command::Pause(paused) => self.paused = paused,
             Command::Replace(sources, strategy) => self.replace(sources, strategy),
         }
     }

@@ -2,8 +2,11 @@
 
 use super::head::{HEAD_LIMIT, HEAD_TOO_LARGE, Head, parse_head};
 use super::{BUSY, LIVE_PATH, Shared, upstream};
+use crate::api::routes::{needed, order_of};
 use crate::api::{Answer, Failure};
+use crate::config::Role;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -24,8 +27,8 @@ const LIFE_TIME: Duration = Duration::from_secs(10 * 60);
 /// Which way a client came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
-    /// From the network.
-    Network,
+    /// From the network, at this address.
+    Network(IpAddr),
     /// Through the local socket, whose file bounds who may.
     Local,
 }
@@ -85,15 +88,44 @@ async fn one_request<S: AsyncRead + AsyncWrite + Unpin>(
     let Some(head) = read_head(stream, buffer).await? else {
         return Ok(false);
     };
-    if door == Door::Network {
+    if let Door::Network(_) = door {
         check_host(&head, shared).map_err(End::Told)?;
     }
-    if head.method == "GET" && head.target.split('?').next() == Some(LIVE_PATH) {
+    let caller = shared.identify(door, &head).map_err(End::Told)?;
+    let path = head.target.split('?').next().unwrap_or_default();
+    let method = if head.method == "HEAD" {
+        "GET"
+    } else {
+        head.method
+    };
+    let is_live = method == "GET" && path == LIVE_PATH;
+    let needed = if is_live {
+        Some(Role::Viewer)
+    } else {
+        needed(method, path)
+    };
+    shared.allow(&caller, needed).map_err(End::Told)?;
+    if is_live {
         // A listener that has gone is no news.
         let _ = shared.feed.tell(stream, &head, &stream_heading()).await;
         return Ok(false);
     }
     let body = read_body(stream, buffer, head.content_length).await?;
+    let keep = head.keep_alive && Instant::now() < life_ends;
+    if let Some(order) = order_of(method, path, &body) {
+        check_content_type(&head).map_err(End::Told)?;
+        let done = match order {
+            Ok(order) => shared.control.orders.give(order, &caller.name).await,
+            Err(failure) => Err(failure),
+        };
+        let answer = done
+            .and_then(|outcome| Answer::json(&outcome))
+            .unwrap_or_else(Answer::from);
+        write_answer(stream, &answer, keep, head.method != "HEAD")
+            .await
+            .map_err(|_| End::Silent)?;
+        return Ok(keep);
+    }
     let Ok(Ok(turn)) = timeout(TURN_TIME, shared.answering.acquire()).await else {
         return Err(End::Told(BUSY));
     };
@@ -105,7 +137,6 @@ async fn one_request<S: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     drop(turn);
-    let keep = head.keep_alive && Instant::now() < life_ends;
     write_answer(stream, &answer, keep, head.method != "HEAD")
         .await
         .map_err(|_| End::Silent)?;
@@ -203,6 +234,17 @@ fn check_host(head: &Head, shared: &Shared) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A form of a strange page cannot send JSON without the browser asking first, which nobody here answers.
+fn check_content_type(head: &Head) -> Result<(), Failure> {
+    let kind = head.content_type.as_deref().unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if head.content_length == 0 || kind.eq_ignore_ascii_case("application/json") {
+        Ok(())
+    } else {
+        Err(NOT_JSON)
+    }
+}
+
 async fn write_answer<S: AsyncWrite + Unpin>(
     stream: &mut S,
     answer: &Answer,
@@ -226,10 +268,15 @@ fn head_of(answer: &Answer, keep_alive: bool) -> String {
     let reason = match answer.status {
         200 => "OK",
         400 => "Bad Request",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        409 => "Conflict",
+        415 => "Unsupported Media Type",
+        422 => "Unprocessable Content",
+        429 => "Too Many Requests",
         503 => "Service Unavailable",
         // The words mean nothing to any client (RFC 9112, 4).
         _ => "Status",
@@ -270,6 +317,13 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     };
     let _ = timeout(Duration::from_millis(500), drain).await;
 }
+
+const NOT_JSON: Failure = Failure::new(
+    415,
+    "not_json",
+    "the body is not said to be JSON",
+    "send Content-Type: application/json",
+);
 
 const HEAD_TOO_SLOW: Failure = Failure::new(
     408,
@@ -314,10 +368,14 @@ mod tests {
     use tokio::io::duplex;
     use tokio::sync::Semaphore;
 
+    const NETWORK: Door = Door::Network(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+
     fn shared() -> Shared {
         Shared {
             inner_socket: "/nowhere/http.sock".into(),
-            hosts: Vec::new(),
+            own_names: Vec::new(),
+            control: crate::api::tests::no_control(),
+            gatekeeper: std::sync::Mutex::default(),
             answering: Semaphore::new(1),
             feed: Feed::new(Rooms::silent().0),
         }
@@ -328,7 +386,7 @@ mod tests {
         let start = Instant::now();
         let (mut client, server) = duplex(4096);
         let serving = tokio::spawn(async move {
-            serve(server, Door::Network, &shared()).await;
+            serve(server, NETWORK, &shared()).await;
             start.elapsed().as_secs()
         });
         for (pause, piece) in pieces {
@@ -397,7 +455,7 @@ mod tests {
             .unwrap();
         let start = Instant::now();
         let mut answer = String::new();
-        tokio::join!(serve(server, Door::Network, &shared), async {
+        tokio::join!(serve(server, NETWORK, &shared), async {
             client.read_to_string(&mut answer).await.unwrap();
             assert_eq!(start.elapsed().as_secs(), 2);
             drop(client);

@@ -8,15 +8,16 @@ mod upstream;
 pub use head::{BODY_LIMIT, HEAD_LIMIT, Head, parse_head};
 pub use live::LIVE_PATH;
 
+use super::access::{Caller, Gatekeeper};
 use super::failure::Failure;
-use super::{ApiError, set_mode};
-use crate::config::ApiSection;
+use super::{ApiError, Control, set_mode};
+use crate::config::{ApiSection, Role};
 use crate::telemetry::SnapshotSource;
 use connection::Door;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -42,7 +43,10 @@ pub struct Gateway {
 /// What all connections share.
 struct Shared {
     inner_socket: PathBuf,
-    hosts: Vec<String>,
+    /// Names of this machine that nobody has to configure.
+    own_names: Vec<String>,
+    control: Control,
+    gatekeeper: Mutex<Gatekeeper>,
     answering: Semaphore,
     feed: live::Feed,
 }
@@ -59,17 +63,24 @@ impl Drop for SocketFile {
 
 impl Gateway {
     /// A gateway that forwards to `tiny_http` at `inner_socket`.
-    pub fn new(inner_socket: PathBuf, settings: &ApiSection, source: SnapshotSource) -> Self {
-        let mut hosts = settings.hosts.clone();
+    pub fn new(
+        inner_socket: PathBuf,
+        settings: &ApiSection,
+        source: SnapshotSource,
+        control: Control,
+    ) -> Self {
+        let mut own_names = Vec::new();
         if let Ok(name) = fs::read_to_string("/proc/sys/kernel/hostname") {
             let name = name.trim().to_ascii_lowercase();
-            hosts.push(format!("{name}.local"));
-            hosts.push(name);
+            own_names.push(format!("{name}.local"));
+            own_names.push(name);
         }
         Self {
             shared: Arc::new(Shared {
                 inner_socket,
-                hosts,
+                own_names,
+                control,
+                gatekeeper: Mutex::default(),
                 answering: Semaphore::new(ANSWERED_AT_ONCE),
                 feed: live::Feed::new(source),
             }),
@@ -116,7 +127,7 @@ impl Gateway {
         } = self;
         let network = async {
             match network {
-                Some(listener) => serve(listener, Door::Network, network_permits, &shared).await,
+                Some(listener) => serve(listener, network_permits, &shared).await,
                 None => std::future::pending().await,
             }
         };
@@ -124,7 +135,7 @@ impl Gateway {
             match local {
                 Some((listener, _file)) => {
                     let permits = Arc::new(Semaphore::new(LOCAL_CONNECTIONS));
-                    serve(listener, Door::Local, permits, &shared).await;
+                    serve(listener, permits, &shared).await;
                 }
                 None => std::future::pending().await,
             }
@@ -137,36 +148,36 @@ impl Gateway {
 trait Listener: Send + Sync {
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    fn accept_stream(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn accept_stream(&self) -> impl Future<Output = io::Result<(Self::Stream, Door)>> + Send;
 }
 
 impl Listener for TcpListener {
     type Stream = tokio::net::TcpStream;
 
-    async fn accept_stream(&self) -> io::Result<Self::Stream> {
-        let (stream, _) = self.accept().await?;
+    async fn accept_stream(&self) -> io::Result<(Self::Stream, Door)> {
+        let (stream, peer) = self.accept().await?;
         // A client that has gone already is found out by reading.
         let _ = stream.set_nodelay(true);
-        Ok(stream)
+        Ok((stream, Door::Network(peer.ip())))
     }
 }
 
 impl Listener for UnixListener {
     type Stream = tokio::net::UnixStream;
 
-    async fn accept_stream(&self) -> io::Result<Self::Stream> {
-        self.accept().await.map(|(stream, _)| stream)
+    async fn accept_stream(&self) -> io::Result<(Self::Stream, Door)> {
+        self.accept().await.map(|(stream, _)| (stream, Door::Local))
     }
 }
 
 /// Accepts for ever. A client beyond the cap is told so and let go; a system that refuses is asked again, ever slower.
-async fn serve(listener: impl Listener, door: Door, permits: Arc<Semaphore>, shared: &Arc<Shared>) {
+async fn serve(listener: impl Listener, permits: Arc<Semaphore>, shared: &Arc<Shared>) {
     let mut connections = JoinSet::new();
     let mut pause = ACCEPT_PAUSES.0;
     loop {
         tokio::select! {
             accepted = listener.accept_stream() => match accepted {
-                Ok(stream) => {
+                Ok((stream, door)) => {
                     pause = ACCEPT_PAUSES.0;
                     match permits.clone().try_acquire_owned() {
                         Ok(permit) => {
@@ -206,9 +217,39 @@ impl Shared {
         name.eq_ignore_ascii_case("localhost")
             || address.parse::<std::net::IpAddr>().is_ok()
             || self
-                .hosts
+                .own_names
                 .iter()
+                .chain(&self.control.access.borrow().hosts)
                 .any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    /// Who asks, as far as the door and the head tell. Whoever may open the local socket may do everything.
+    fn identify(&self, door: Door, head: &Head) -> Result<Caller, Failure> {
+        let Door::Network(address) = door else {
+            return Ok(Caller {
+                name: "a local tool".into(),
+                role: Some(Role::Admin),
+            });
+        };
+        let access = self.control.access.borrow().clone();
+        let now = tokio::time::Instant::now();
+        let mut gatekeeper = self.gatekeeper();
+        gatekeeper.admit(address, access.requests_per_second, now)?;
+        gatekeeper.identify(address, head.authorization.as_deref(), &access, now)
+    }
+
+    /// Holds who asks against what is asked.
+    fn allow(&self, caller: &Caller, needed: Option<Role>) -> Result<(), Failure> {
+        match needed {
+            Some(role) => self.control.access.borrow().allow(caller, role),
+            None => Ok(()),
+        }
+    }
+
+    fn gatekeeper(&self) -> std::sync::MutexGuard<'_, Gatekeeper> {
+        self.gatekeeper
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,10 +7,11 @@ use super::machine::emulation;
 use super::options::Options;
 use super::run::{runtime, stop_asked};
 use super::{Failure, logs, single};
-use crate::config::{Config, Listen, PoolAddress, PoolSection};
+use crate::config::Recipe;
 use lexopt::{Arg::Long, ValueExt};
 use pool::{DemoPool, DemoPoolSettings};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -38,23 +39,30 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
         }
     }
     let scratch = Scratch::new()?;
-    let mut config = options.load()?.config;
-    config.api.listen = Listen::At(address);
-    config.api.run_directory.clone_from(&scratch.0);
+    options.set("api.listen", &address.to_string());
+    options.set("api.run_directory", &scratch.0.display().to_string());
+    let recipe = options.recipe();
+    let config = recipe.load()?.config;
     let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
-    runtime()?.block_on(mine(config, lasting))
+    runtime()?.block_on(mine(recipe, &scratch.0, lasting))
 }
 
-async fn mine(mut config: Config, lasting: Option<Duration>) -> Result<(), Failure> {
+async fn mine(
+    mut recipe: Recipe,
+    scratch: &Path,
+    lasting: Option<Duration>,
+) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Other(format!("demo pool: {error}"));
     let pool = DemoPool::bind(DemoPoolSettings::for_hashrate(EXPECTED_RATE))
         .await
         .map_err(failed)?;
-    let url = format!("stratum+tcp://{}", pool.address());
-    let url: PoolAddress = url
-        .parse()
-        .map_err(|error| Failure::Other(format!("demo pool {url}: {error}")))?;
-    config.pool = vec![PoolSection::stratum(url, "demo")];
+    // A file of its own, so that the demo can be changed as any machine can, and the owner's files stay as they are.
+    recipe.file = scratch.join("cgminer-rs.toml");
+    recipe.named = true;
+    let url = pool.address();
+    let text = format!("[[pool]]\nurl = \"stratum+tcp://{url}\"\nuser = \"demo\"\n");
+    std::fs::write(&recipe.file, text).map_err(failed)?;
+    let config = recipe.load()?.config;
 
     let asked = stop_asked()?;
     let stop = async move {
@@ -74,7 +82,7 @@ async fn mine(mut config: Config, lasting: Option<Duration>) -> Result<(), Failu
     let stats = pool.stats();
     let show = live::show(opening, stats, emulation.hardwired_zero_bits);
     tokio::select! {
-        result = single::run(emulation.machine, config, opened, stop) => result,
+        result = single::run(emulation.machine, config, recipe, opened, stop) => result,
         () = pool.run() => Ok(()),
         () = show => Ok(()),
         // The emulated supply is cut at once; nobody has to wait until emulated boards are cool.

@@ -1,0 +1,431 @@
+//! The one who reads and writes the configuration's files for a miner that may not.
+//!
+//! The miner has no right to files outside its run directory, and a miner that was taken over must not be able to name
+//! another board file to the keeper. So the files stay the owner's, and a thread of the keeper's process answers on a
+//! socket: it reads, and it writes what is a whole, valid configuration that leaves the machine's limits alone.
+
+use super::atomic::write_atomically;
+use super::layers::SourceFile;
+use super::recipe::Recipe;
+use super::schema::{Config, CoolingMode};
+use super::token::hash;
+use serde::{Deserialize, Serialize};
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+/// The socket, in the run directory.
+pub const SOCKET: &str = "config.sock";
+/// Bytes that a configuration file may have when it is written by the program.
+pub const FILE_LIMIT: usize = 64 * 1024;
+/// Bytes that a question or an answer may have.
+const MESSAGE_LIMIT: u64 = 1024 * 1024;
+/// For a whole question, and for taking the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Writes that may follow each other at once, and how long until one more may: what a flash has to bear.
+const WRITES: (u32, Duration) = (300, Duration::from_secs(30));
+
+/// A question.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Has anything changed?
+    Stamp,
+    /// All files, the main one first.
+    Read,
+    /// Let the main file be this.
+    Write {
+        /// Its whole text.
+        text: String,
+        /// Hash of the text that the change was made to.
+        was: String,
+    },
+}
+
+/// An answer.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Told {
+    /// Differs from another one when a file, or the wish to have them read again, has changed.
+    Stamp(String),
+    /// The files.
+    Files(Vec<SourceFile>),
+    /// It is on disk.
+    Written,
+    /// It is not, and why.
+    Refused(String),
+}
+
+/// Answers until dropped.
+pub struct Scribe {
+    stop: Arc<AtomicBool>,
+    socket: std::path::PathBuf,
+    thread: Option<JoinHandle<()>>,
+    wishes: Arc<AtomicU64>,
+}
+
+/// Asks that the files be read again, whether they have changed or not.
+#[derive(Clone)]
+pub struct Reread(Arc<AtomicU64>);
+
+impl Reread {
+    /// Asks.
+    pub fn ask(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Scribe {
+    /// Opens the socket in the run directory and answers there.
+    ///
+    /// # Errors
+    /// When the socket or the thread cannot be had.
+    pub fn start(recipe: Recipe, run_directory: &Path) -> io::Result<Self> {
+        let socket = run_directory.join(SOCKET);
+        match fs::remove_file(&socket) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&socket)?;
+        // The directory's owner is who may ask; the socket gets the same one.
+        let owner = fs::metadata(run_directory)?;
+        std::os::unix::fs::chown(&socket, Some(owner.uid()), Some(owner.gid()))?;
+        fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let wishes = Arc::new(AtomicU64::new(0));
+        let mut desk = Desk {
+            recipe,
+            wishes: wishes.clone(),
+            writes: WRITES.0,
+            earned: Instant::now(),
+        };
+        let stopped = stop.clone();
+        let thread = thread::Builder::new().name("scribe".into()).spawn(move || {
+            while let Ok((stream, _)) = listener.accept() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                if let Err(error) = desk.serve(stream) {
+                    tracing::debug!(%error, "somebody who asked about the configuration went away");
+                }
+            }
+        })?;
+        Ok(Self {
+            stop,
+            socket,
+            thread: Some(thread),
+            wishes,
+        })
+    }
+
+    /// By which a reading is asked for.
+    pub fn reread(&self) -> Reread {
+        Reread(self.wishes.clone())
+    }
+}
+
+impl Drop for Scribe {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // Wakes the thread; when nobody listens any more it has ended already.
+        let woken = UnixStream::connect(&self.socket).is_ok();
+        // The socket's file may be gone with its directory.
+        let _ = fs::remove_file(&self.socket);
+        if let Some(thread) = self.thread.take().filter(|_| woken) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Asks the scribe of a run directory.
+///
+/// # Errors
+/// When none answers.
+pub fn ask(run_directory: &Path, question: &Ask) -> io::Result<Told> {
+    let mut stream = UnixStream::connect(run_directory.join(SOCKET))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.write_all(&serde_json::to_vec(question)?)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut bytes = Vec::new();
+    stream.take(MESSAGE_LIMIT).read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+struct Desk {
+    recipe: Recipe,
+    wishes: Arc<AtomicU64>,
+    writes: u32,
+    earned: Instant,
+}
+
+impl Desk {
+    fn serve(&mut self, mut stream: UnixStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut bytes = Vec::new();
+        (&stream).take(MESSAGE_LIMIT).read_to_end(&mut bytes)?;
+        let told = match serde_json::from_slice(&bytes) {
+            Ok(question) => self.answer(question),
+            Err(error) => Told::Refused(format!("the question cannot be read: {error}")),
+        };
+        stream.write_all(&serde_json::to_vec(&told)?)
+    }
+
+    fn answer(&mut self, question: Ask) -> Told {
+        match question {
+            Ask::Stamp => Told::Stamp(self.stamp()),
+            Ask::Read => match self.recipe.read() {
+                Ok(sources) => Told::Files(sources.files),
+                Err(error) => Told::Refused(error.to_string()),
+            },
+            Ask::Write { text, was } => match self.write(&text, &was) {
+                Ok(()) => Told::Written,
+                Err(why) => Told::Refused(why),
+            },
+        }
+    }
+
+    /// What a changed file cannot leave as it was.
+    fn stamp(&self) -> String {
+        let file = &self.recipe.file;
+        let beside = file.parent().unwrap_or(Path::new(".")).join("conf.d");
+        let listed = fs::read_dir(&beside).into_iter().flatten().flatten();
+        let mut paths: Vec<_> = listed.map(|entry| entry.path()).collect();
+        paths.sort();
+        paths.insert(0, file.clone());
+        let mut stamp = self.wishes.load(Ordering::Relaxed).to_string();
+        for path in paths {
+            let seen = fs::metadata(&path).map(|seen| {
+                (
+                    seen.ino(),
+                    seen.len(),
+                    seen.mtime(),
+                    seen.mtime_nsec(),
+                    seen.ctime_nsec(),
+                )
+            });
+            stamp.push_str(&format!(" {} {:?}", path.display(), seen.ok()));
+        }
+        hash(&stamp)
+    }
+
+    fn write(&mut self, text: &str, was: &str) -> Result<(), String> {
+        if text.len() > FILE_LIMIT {
+            return Err(format!(
+                "the file would have more than {FILE_LIMIT} bytes; shorten it"
+            ));
+        }
+        let present = self.recipe.read().map_err(|error| error.to_string())?;
+        let main = |file: &&SourceFile| file.path == self.recipe.file;
+        let before = present
+            .files
+            .iter()
+            .find(main)
+            .map_or("", |file| file.text.as_str());
+        if hash(before) != was {
+            return Err("the file was changed by somebody else meanwhile; try again".into());
+        }
+        let mut files = present.files.clone();
+        match files.iter_mut().find(|file| file.path == self.recipe.file) {
+            Some(file) => file.text = text.into(),
+            None => files.insert(
+                0,
+                SourceFile {
+                    path: self.recipe.file.clone(),
+                    text: text.into(),
+                },
+            ),
+        }
+        let after = self.recipe.with_files(files).load();
+        let after = after.map_err(|error| error.to_string())?;
+        let before = present.load().map_err(|error| error.to_string())?;
+        if let Some(field) = out_of_reach(&before.config, &after.config) {
+            return Err(format!(
+                "{field} cannot be changed from outside; change it in {} on the machine itself",
+                self.recipe.file.display()
+            ));
+        }
+        self.pay()?;
+        write_atomically(&self.recipe.file, text)
+            .map_err(|error| format!("{}: {error}", self.recipe.file.display()))
+    }
+
+    /// A flash wears out: past a budget writes wait.
+    fn pay(&mut self) -> Result<(), String> {
+        while self.writes < WRITES.0 && self.earned.elapsed() >= WRITES.1 {
+            self.earned += WRITES.1;
+            self.writes += 1;
+        }
+        if self.writes == WRITES.0 {
+            self.earned = Instant::now();
+        }
+        let spent = self.writes.checked_sub(1);
+        self.writes = spent.ok_or("the configuration was written too often; wait half a minute")?;
+        Ok(())
+    }
+}
+
+/// The first field that only an owner on the machine itself may change: those that move the keeper's limits or places.
+fn out_of_reach(before: &Config, after: &Config) -> Option<&'static str> {
+    let immersed = |config: &Config| config.cooling.mode == CoolingMode::Immersion;
+    [
+        ("board", before.board != after.board),
+        (
+            "api.run_directory",
+            before.api.run_directory != after.api.run_directory,
+        ),
+        (
+            "cooling.minimum_fans",
+            before.cooling.minimum_fans != after.cooling.minimum_fans,
+        ),
+        (
+            "cooling.mode = \"immersion\"",
+            !immersed(before) && immersed(after),
+        ),
+    ]
+    .into_iter()
+    .find_map(|(field, changed)| changed.then_some(field))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Office {
+        directory: tempfile::TempDir,
+        _scribe: Scribe,
+    }
+
+    impl Office {
+        fn new(text: &str) -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let recipe = Recipe {
+                file: directory.path().join("c.toml"),
+                named: true,
+                ..Recipe::default()
+            };
+            fs::write(&recipe.file, text).unwrap();
+            let scribe = Scribe::start(recipe, directory.path()).unwrap();
+            Self {
+                directory,
+                _scribe: scribe,
+            }
+        }
+
+        fn ask(&self, question: &Ask) -> Told {
+            ask(self.directory.path(), question).unwrap()
+        }
+
+        fn text(&self) -> String {
+            fs::read_to_string(self.directory.path().join("c.toml")).unwrap()
+        }
+
+        fn stamp(&self) -> String {
+            match self.ask(&Ask::Stamp) {
+                Told::Stamp(stamp) => stamp,
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn refused(&self, text: &str, was: &str) -> String {
+            let question = Ask::Write {
+                text: text.into(),
+                was: hash(was),
+            };
+            match self.ask(&question) {
+                Told::Refused(why) => why,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_whole_valid_configuration_is_written_and_seen_as_a_change() {
+        let before = "[log]\nlevel = \"info\"\n";
+        let office = Office::new(before);
+        let stamp = office.stamp();
+        assert_eq!(stamp, office.stamp());
+        let text = "[log]\nlevel = \"debug\" # louder\n";
+        let question = Ask::Write {
+            text: text.into(),
+            was: hash(before),
+        };
+        assert!(matches!(office.ask(&question), Told::Written));
+        assert_eq!(office.text(), text);
+        assert_ne!(stamp, office.stamp());
+        match office.ask(&Ask::Read) {
+            Told::Files(files) => assert_eq!(files[0].text, text),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_out_of_date_or_moves_a_limit_is_not_written() {
+        let before = "[board]\nname = \"l7\"\n";
+        let office = Office::new(before);
+        for (text, was, why) in [
+            ("[lgo]\n", before, "there is no section"),
+            ("= =", before, "not TOML"),
+            ("", "other", "somebody else"),
+            ("", before, "board cannot be changed"),
+            ("[board]\nfile = \"/tmp/x\"\n", before, "board cannot"),
+            (
+                "[board]\nname = \"l7\"\n[cooling]\nmode = \"immersion\"\n",
+                before,
+                "immersion",
+            ),
+            (
+                "[board]\nname = \"l7\"\n[cooling]\nminimum_fans = 0\n",
+                before,
+                "minimum_fans",
+            ),
+            (
+                "[board]\nname = \"l7\"\n[api]\nrun_directory = \"/tmp/y\"\n",
+                before,
+                "run_directory",
+            ),
+        ] {
+            let told = office.refused(text, was);
+            assert!(told.contains(why), "{text}: {told}");
+            assert_eq!(office.text(), before);
+        }
+        let long = format!("{before}#{}", "x".repeat(FILE_LIMIT));
+        assert!(office.refused(&long, before).contains("shorten it"));
+    }
+
+    #[test]
+    fn a_wish_to_read_again_changes_the_stamp_and_nonsense_is_answered() {
+        let office = Office::new("");
+        let stamp = office.stamp();
+        office._scribe.reread().ask();
+        assert_ne!(stamp, office.stamp());
+        let mut stream = UnixStream::connect(office.directory.path().join(SOCKET)).unwrap();
+        stream.write_all(b"{{{").unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains("refused"), "{answer}");
+    }
+
+    #[test]
+    fn writes_have_a_budget() {
+        let mut desk = Desk {
+            recipe: Recipe::default(),
+            wishes: Arc::default(),
+            writes: 2,
+            earned: Instant::now(),
+        };
+        assert!(desk.pay().is_ok() && desk.pay().is_ok());
+        assert!(desk.pay().unwrap_err().contains("too often"));
+        desk.earned -= 2 * WRITES.1;
+        assert!(desk.pay().is_ok() && desk.pay().is_ok() && desk.pay().is_err());
+    }
+}
