@@ -18,6 +18,7 @@ use cgminer_rs::keeper::{self, KeeperStatus, Setup, State};
 use cgminer_rs::link::{LinkError, Loop, MinerEnd, Request};
 use cgminer_rs::miner::chain::{ChainWiring, supervise};
 use cgminer_rs::miner::chains::{ChipTraits, chain_settings};
+use cgminer_rs::miner::owner::ChainWish;
 use cgminer_rs::work::{Job, JobId, SessionId, Target};
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -514,6 +515,7 @@ fn start_chains(
             shares: mpsc::channel(16).0,
             status,
             stop: keeper.stop(),
+            wish: watch::channel(ChainWish::default()).1,
         };
         let (mut wiring, uart) = (wiring.clone(), spec.uart.clone());
         chains.spawn(supervise(chain, Box::new(move || wiring.uart(&uart))));
