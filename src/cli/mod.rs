@@ -6,6 +6,7 @@ pub mod demo;
 pub mod logs;
 mod machine;
 mod options;
+mod pool;
 mod run;
 mod single;
 mod split;
@@ -34,6 +35,7 @@ Commands:
   token create NAME      make another one (--role viewer, operator or admin)
   token list, token revoke NAME, token rotate NAME
   status         tell what the running machine does
+  pool test URL  try a pool, and tell what it supports
   version        tell the version
   help           tell this
 
@@ -57,6 +59,11 @@ Options of run:
 Options of demo:
       --seconds N           end by itself after N seconds
       --api ADDRESS         status endpoint (default 127.0.0.1:8080)
+
+Options of pool test:
+      --user NAME           worker's name as the pool knows it
+      --FIELD VALUE         any field of [[pool]], as in --password, --tls-pin
+                            or --proxy; CGMINER_POOL_0_PASSWORD works, too
 
 Options of status:
       --json                print the machine's own answer
@@ -126,6 +133,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "config" => config::run(parser),
             "status" => status::run(parser),
             "token" => token::run(parser),
+            "pool" => pool::run(parser),
             "version" => version(),
             "help" => table::print(HELP),
             other => Err(Failure::Usage(format!(
@@ -158,6 +166,20 @@ mod tests {
             &["check", "a", "b"],
             &["status", "--config"],
             &["status", "extra"],
+            &["pool"],
+            &["pool", "dig"],
+            &["pool", "test"],
+            &["pool", "test", "a:1", "b:1"],
+            &["pool", "test", "a:1", "--nonsense"],
+            &[
+                "pool",
+                "test",
+                "http://a:1",
+                "--payout-address",
+                "x",
+                "--cookie-file",
+                "/x",
+            ],
         ] {
             assert!(
                 matches!(outcome(arguments), Err(Failure::Usage(_))),

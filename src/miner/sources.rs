@@ -11,6 +11,7 @@ use crate::pool::solo::{SoloSettings, SoloSource};
 use crate::pool::source::JobSource;
 use crate::pool::stratum::StratumSource;
 use crate::pool::trust::Trust;
+use crate::pool::url::PoolUrl;
 use crate::work::Difficulty;
 use std::sync::Arc;
 
@@ -32,18 +33,10 @@ pub fn configured_sources(config: &Config) -> Vec<ConfiguredSource> {
 }
 
 fn source(pool: &PoolSection, connector: &Arc<dyn Connector>) -> Box<dyn JobSource> {
-    let suggested = pool.suggest_difficulty.and_then(Difficulty::new);
     let seed = fastrand::u64(..);
     match &pool.url {
         PoolAddress::Stratum(url) => {
-            let settings = StratumSettings {
-                trust: trust(pool),
-                proxy: proxy(pool),
-                version_rolling: pool.version_rolling,
-                suggest_difficulty: suggested,
-                extranonce_subscribe: pool.extranonce_subscribe,
-                ..StratumSettings::new(url.clone(), &pool.user, pool.password.expose())
-            };
+            let settings = stratum_settings(pool, url);
             let connector = route::connector(Arc::clone(connector), &settings);
             Box::new(StratumSource::new(settings, connector, seed))
         }
@@ -57,7 +50,7 @@ fn source(pool: &PoolSection, connector: &Arc<dyn Connector>) -> Box<dyn JobSour
             };
             let payout = pool.payout_address.as_deref().unwrap_or_default();
             let mut settings = SoloSettings::new(host.clone(), *port, auth, payout);
-            if let Some(difficulty) = suggested {
+            if let Some(difficulty) = pool.suggest_difficulty.and_then(Difficulty::new) {
                 settings.share_difficulty = difficulty;
             }
             if !pool.version_rolling {
@@ -65,6 +58,18 @@ fn source(pool: &PoolSection, connector: &Arc<dyn Connector>) -> Box<dyn JobSour
             }
             Box::new(SoloSource::new(settings, Arc::clone(connector), seed))
         }
+    }
+}
+
+/// What a section says about a Stratum pool.
+pub fn stratum_settings(pool: &PoolSection, url: &PoolUrl) -> StratumSettings {
+    StratumSettings {
+        trust: trust(pool),
+        proxy: proxy(pool),
+        version_rolling: pool.version_rolling,
+        suggest_difficulty: pool.suggest_difficulty.and_then(Difficulty::new),
+        extranonce_subscribe: pool.extranonce_subscribe,
+        ..StratumSettings::new(url.clone(), &pool.user, pool.password.expose())
     }
 }
 

@@ -12,6 +12,7 @@ pub mod line;
 pub mod manager;
 pub mod message;
 pub mod notify;
+pub mod probe;
 pub mod proxy;
 pub mod redirect;
 pub mod reject;

@@ -16,7 +16,7 @@ pub mod ledger;
 mod manners;
 mod subscription;
 
-use super::message::{Message, Reconnect, Reply};
+use super::message::{Extranonce, Message, Reconnect, Reply};
 use super::redirect::redirect;
 use super::reject::PoolError;
 use super::request::{self, USER_AGENT};
@@ -166,6 +166,11 @@ impl Session {
             State::Running { since } => Some(since),
             _ => None,
         }
+    }
+
+    /// The extranonce for its next job.
+    pub fn extranonce(&self) -> Option<&Extranonce> {
+        self.jobs.extranonce()
     }
 
     /// When [`Self::on_timer`] wants to be called next.
