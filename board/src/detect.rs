@@ -1,11 +1,11 @@
 //! Which board this is. Pure: what was read comes in, a board or a refusal comes out.
 //!
 //! ```text
-//! device tree's model, name from config ─► choose ─► a board file ─► its lines and EEPROMs are read ─► confirm ─► power
-//!                                             └► refused                                                └► refused
+//! device tree's model, name from config ─► candidates ─► lines and EEPROMs are read ─► confirm ─► power
+//!                                             └► refused                                  └► refused
 //! ```
 //!
-//! A refusal says what was read. Nothing of a machine that is not known may get power.
+//! [`crate::recognise`] does the reading. A refusal says what was read. Nothing of a machine that is not known may get power.
 
 use crate::file::{BoardFile, Catalog};
 use crate::parts::PartError;
@@ -45,9 +45,9 @@ pub enum DetectError {
         /// Names that there are.
         known: String,
     },
-    /// It is that of several.
+    /// It is that of several, and nothing tells them apart.
     #[error(
-        "unknown board: the device tree's model {model} is that of {boards}; name one in config"
+        "unknown board: the device tree's model {model} is that of {boards}, and the hash boards' EEPROMs do not say which; name one in config"
     )]
     Ambiguous {
         /// What was read.
@@ -112,43 +112,58 @@ impl fmt::Display for Model {
     }
 }
 
-/// The board that config names, if it can be this machine; else the only one whose model the device tree has.
-pub fn choose<'a>(
+/// The boards that a machine can be: the one that config names, if the device tree does not contradict; else all whose
+/// model the device tree has.
+///
+/// # Errors
+/// When there is none.
+pub fn candidates<'a>(
     catalog: &'a Catalog,
     named: Option<&str>,
     model: Option<&str>,
-) -> Result<&'a BoardFile, DetectError> {
+) -> Result<Vec<&'a BoardFile>, DetectError> {
     let known = || names(catalog.iter());
-    let read = || Model(model.map(str::to_owned));
     if let Some(name) = named {
         let board = catalog.get(name).map_err(|_| DetectError::UnknownName {
             name: name.to_owned(),
             known: known(),
         })?;
-        return if board.detect.device_tree.is_empty() || has_model(board, model) {
-            Ok(board)
-        } else {
-            Err(DetectError::OtherModel {
-                name: board.name.clone(),
-                expected: board.detect.device_tree.clone(),
-                model: read(),
-            })
-        };
+        return allows(board, model).map(|()| vec![board]);
     }
     let fitting: Vec<_> = catalog
         .iter()
         .filter(|board| has_model(board, model))
         .collect();
-    match fitting.as_slice() {
-        [board] => Ok(board),
-        [] => Err(DetectError::UnknownModel {
-            model: read(),
+    if fitting.is_empty() {
+        return Err(DetectError::UnknownModel {
+            model: Model(model.map(str::to_owned)),
             known: known(),
-        }),
-        several => Err(DetectError::Ambiguous {
-            model: read(),
-            boards: names(several.iter().copied()),
-        }),
+        });
+    }
+    Ok(fitting)
+}
+
+/// Whether the device tree lets a machine be this board.
+///
+/// # Errors
+/// When it says that it is another.
+pub fn allows(board: &BoardFile, model: Option<&str>) -> Result<(), DetectError> {
+    if board.detect.device_tree.is_empty() || has_model(board, model) {
+        return Ok(());
+    }
+    Err(DetectError::OtherModel {
+        name: board.name.clone(),
+        expected: board.detect.device_tree.clone(),
+        model: Model(model.map(str::to_owned)),
+    })
+}
+
+/// What to say when a machine could be any of these.
+#[must_use]
+pub fn undecided(boards: &[&BoardFile], model: Option<&str>) -> DetectError {
+    DetectError::Ambiguous {
+        model: Model(model.map(str::to_owned)),
+        boards: names(boards.iter().copied()),
     }
 }
 
@@ -225,9 +240,12 @@ impl Slot {
 impl fmt::Display for Slot {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.present, &self.eeprom) {
-            (Some(true), _) => formatter.write_str("has a board"),
+            (Some(true), None) => formatter.write_str("has a board"),
+            (Some(true), Some(Err(error))) => {
+                write!(formatter, "has a board that does not say which: {error}")
+            }
             (Some(false), _) => formatter.write_str("is empty by its presence line"),
-            (None, Some(Ok(identity))) => write!(formatter, "has a {}", identity.board_name),
+            (_, Some(Ok(identity))) => write!(formatter, "has a {}", identity.board_name),
             (None, Some(Err(error))) => write!(formatter, "does not answer: {error}"),
             (None, None) => formatter.write_str("was not looked at"),
         }

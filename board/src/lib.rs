@@ -9,4 +9,5 @@ pub mod limits;
 pub mod moment;
 pub mod parts;
 pub mod power;
+pub mod recognise;
 pub mod thermal;

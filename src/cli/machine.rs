@@ -1,11 +1,15 @@
 //! The machine that a command drives: a real one by its board file, or an emulated one inside this process.
 
 use super::Failure;
+use crate::chain::{Pacing, TicketMask};
 use crate::config::Config;
 use crate::miner::{ChipTraits, UartOpener};
 use cgminer_board::file::{BoardFile, Catalog};
+use cgminer_board::recognise::{RecogniseError, Recognised, recognise, recognise_as};
 use cgminer_hal::devices::Devices;
-use std::path::Path;
+use cgminer_hal::linux::{Lock, LockError};
+use lexopt::ValueExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Board files of the owner's, which replace compiled-in ones of the same name.
@@ -17,51 +21,155 @@ pub const LOCKS: &str = "/run/lock";
 /// What a machine's devices are opened from, by keeper and miner alike.
 pub type SharedDevices = Arc<Mutex<dyn Devices>>;
 
-/// A machine to be driven.
+/// Name in `board.name` that asks for detection, as no name does.
+const DETECT: &str = "auto";
+
+/// A machine to be driven. Nobody else drives it while this lives.
 pub struct Machine {
-    /// Its wiring and limits.
-    pub board: BoardFile,
+    /// Its wiring and limits, and what was read to find out.
+    pub recognised: Recognised,
     /// Its devices.
     pub devices: SharedDevices,
     /// What its chips are like.
     pub chips: ChipTraits,
     /// Whether it is an emulation.
     pub emulated: bool,
+    _lock: Lock,
 }
 
 impl Machine {
     /// The machine that this control board is in.
     ///
     /// # Errors
-    /// When no board is named, or its file is wrong.
+    /// When somebody else drives it, or nobody can say what it is.
     pub fn real(config: &Config) -> Result<Self, Failure> {
-        let devices = cgminer_hal::linux::LinuxDevices::new(LOCKS);
+        let lock = lock(Path::new(LOCKS), "cgminer-rs-keeper")?;
+        let mut devices = cgminer_hal::linux::LinuxDevices::new(LOCKS);
         Ok(Self {
-            board: named_board(config)?,
+            recognised: recognised(config, &mut devices)?,
             devices: Arc::new(Mutex::new(devices)),
             chips: ChipTraits::SILICON,
             emulated: false,
+            _lock: lock,
         })
+    }
+
+    /// Its board file.
+    pub fn board(&self) -> &BoardFile {
+        &self.recognised.board
     }
 
     /// Openers of the chains' serial lines, in the order of the board file.
     pub fn uart_openers(&self) -> Vec<UartOpener> {
-        let opener = |spec: &cgminer_hal::uart::UartSpec| -> UartOpener {
-            let (spec, devices) = (spec.clone(), Arc::clone(&self.devices));
-            Box::new(move || {
-                let mut devices = devices.lock().unwrap_or_else(PoisonError::into_inner);
-                devices.uart(&spec)
-            })
-        };
-        self.board
-            .chains
-            .iter()
-            .map(|chain| opener(&chain.uart))
-            .collect()
+        uart_openers(self.board(), &self.devices)
     }
 }
 
-/// The board that the owner names.
+/// Openers of a board's serial lines, in the order of its chains.
+pub fn uart_openers(board: &BoardFile, devices: &SharedDevices) -> Vec<UartOpener> {
+    let opener = |spec: &cgminer_hal::uart::UartSpec| -> UartOpener {
+        let (spec, devices) = (spec.clone(), Arc::clone(devices));
+        Box::new(move || {
+            let mut devices = devices.lock().unwrap_or_else(PoisonError::into_inner);
+            devices.uart(&spec)
+        })
+    };
+    board
+        .chains
+        .iter()
+        .map(|chain| opener(&chain.uart))
+        .collect()
+}
+
+/// What chips are like: on silicon, or with the zero bits that an emulated machine declares.
+pub fn chips(declared: Option<u8>) -> ChipTraits {
+    let Some(hardwired_zero_bits) = declared else {
+        return ChipTraits::SILICON;
+    };
+    ChipTraits {
+        hardwired_zero_bits,
+        ticket_mask: TicketMask::ALL,
+        pacing: Pacing::EMULATED,
+    }
+}
+
+/// Keeps a second keeper, or a tool that acts as one, from the machine.
+fn lock(directory: &Path, name: &str) -> Result<Lock, Failure> {
+    Lock::take(directory, name).map_err(|error| {
+        let hint = match &error {
+            LockError::Taken(_) => ": the machine is driven already; stop that first",
+            LockError::Io(..) => "",
+        };
+        Failure::Other(format!("{error}{hint}"))
+    })
+}
+
+/// What the machine is: by the owner's word, its device tree and what its connectors read.
+fn recognised(config: &Config, devices: &mut dyn Devices) -> Result<Recognised, Failure> {
+    let unknown = |error: RecogniseError| Failure::Other(format!("{error}; nothing is driven"));
+    if config.board.file.is_some() {
+        return recognise_as(&named_board(config)?, devices).map_err(unknown);
+    }
+    let named = config.board.name.as_deref().filter(|name| *name != DETECT);
+    recognise(&catalog()?, named, devices).map_err(unknown)
+}
+
+fn catalog() -> Result<Catalog, Failure> {
+    Catalog::load(Some(Path::new(BOARD_DIRECTORY)))
+        .map_err(|error| Failure::Other(error.to_string()))
+}
+
+/// What is wished of an emulated machine.
+#[derive(Clone, Debug, Default)]
+pub struct EmulatedWishes {
+    /// Zero bits that its chips demand of a hash, or what its description says.
+    pub zero_bits: Option<u8>,
+    /// A description of one's own, for the L7's.
+    pub machine: Option<PathBuf>,
+    /// Faults that come by themselves.
+    pub scenario: Option<PathBuf>,
+    /// Socket that takes commands while it runs.
+    pub control: Option<PathBuf>,
+}
+
+impl EmulatedWishes {
+    /// Options of the command line that set them.
+    pub const NAMES: [&str; 4] = ["zero-bits", "machine", "scenario", "control"];
+
+    /// Takes one of those options.
+    ///
+    /// # Errors
+    /// When it is none of them or its value makes no sense.
+    pub fn take(&mut self, name: &str, parser: &mut lexopt::Parser) -> Result<(), Failure> {
+        match name {
+            "zero-bits" => self.zero_bits = Some(parser.value()?.parse()?),
+            "machine" => self.machine = Some(parser.value()?.into()),
+            "scenario" => self.scenario = Some(parser.value()?.into()),
+            "control" => self.control = Some(parser.value()?.into()),
+            _ => return Err(lexopt::Arg::Long(name).unexpected().into()),
+        }
+        Ok(())
+    }
+
+    /// Refuses wishes of an emulated machine where none is asked for.
+    ///
+    /// # Errors
+    /// With the option.
+    pub fn without_emulation(&self) -> Result<(), Failure> {
+        let wished = [
+            ("--zero-bits", self.zero_bits.is_some()),
+            ("--machine", self.machine.is_some()),
+            ("--scenario", self.scenario.is_some()),
+            ("--control", self.control.is_some()),
+        ];
+        match wished.iter().find(|(_, wished)| *wished) {
+            Some((name, _)) => Err(Failure::Usage(format!("{name} is for --emulated alone"))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The board of that name, or in the owner's own file.
 ///
 /// # Errors
 /// When none is named, or its file is wrong.
@@ -76,7 +184,7 @@ pub fn named_board(config: &Config) -> Result<BoardFile, Failure> {
         })?;
         return BoardFile::parse(&text, &path.display().to_string()).map_err(failed);
     }
-    let catalog = Catalog::load(Some(Path::new(BOARD_DIRECTORY))).map_err(failed)?;
+    let catalog = catalog()?;
     if let Some(name) = &config.board.name {
         return catalog.get(name).cloned().map_err(failed);
     }
@@ -91,21 +199,19 @@ pub fn named_board(config: &Config) -> Result<BoardFile, Failure> {
 pub mod emulation {
     //! The emulated machine.
 
-    use super::Machine;
+    use super::{EmulatedWishes, Machine, chips, lock, recognised};
     use crate::chain::ticket_mask::SILICON_ZERO_BITS;
-    use crate::chain::{Pacing, TicketMask};
     use crate::cli::Failure;
-    use crate::miner::ChipTraits;
-    use cgminer_board::file::{BoardFile, BoardFileError, Catalog};
+    use crate::cli::single::keeper_directory;
+    use crate::config::Config;
     use cgminer_emulator::clock::Clock;
     use cgminer_emulator::machine::{self, MachineSettings, RunningMachine};
-    use cgminer_emulator::transport::Pty;
+    use cgminer_emulator::scenario::Scenario;
+    use cgminer_emulator::transport::{self, Pty};
     use cgminer_hal::emulated::UartSocket;
-    use std::path::PathBuf;
+    use std::fmt::Display;
+    use std::path::{Path, PathBuf};
     use std::sync::{Arc, Mutex};
-
-    /// Board file that describes it.
-    const BOARD: &str = "emulated";
 
     /// An emulated machine that is switched on. It lives until this is dropped.
     pub struct Emulation {
@@ -117,36 +223,62 @@ pub mod emulation {
         _running: RunningMachine,
     }
 
-    /// Switches on the emulated L7, on a thread of its own and real time. Must be called on a tokio runtime. Its chips
-    /// demand `zero_bits` of a hash, or what its description says.
+    /// Switches on an emulated machine, on a thread of its own and real time. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// When its description is wrong or the system has no thread for it.
-    pub fn start(zero_bits: Option<u8>) -> Result<Emulation, Failure> {
-        let failed =
-            |what: &dyn std::fmt::Display| Failure::Other(format!("emulated machine: {what}"));
-        let mut settings = MachineSettings::l7().map_err(|error| failed(&error))?;
-        if let Some(bits) = zero_bits {
+    /// When its description or scenario is wrong, another one runs with this run directory, or the system has no thread
+    /// for it.
+    pub fn start(config: &Config, wishes: &EmulatedWishes) -> Result<Emulation, Failure> {
+        let mut settings = match &wishes.machine {
+            Some(path) => described(path, |text| MachineSettings::from_toml(&text))?,
+            None => MachineSettings::l7().map_err(|error| failed(&error))?,
+        };
+        if let Some(bits) = wishes.zero_bits {
             settings.search.hardwired_zero_bits = bits.min(SILICON_ZERO_BITS).into();
         }
-        let board = board()?;
         let hardwired_zero_bits =
             u8::try_from(settings.search.hardwired_zero_bits).map_err(|error| failed(&error))?;
+        let lock = lock(&keeper_directory(&config.api.run_directory), "keeper")?;
         let machine = machine::Machine::new(settings, fastrand::u64(..), Clock::tokio());
-        let devices = machine.devices();
+        let control = machine.control();
+        if let Some(path) = &wishes.scenario {
+            let scenario = described(path, |text| Scenario::from_toml(&text))?;
+            control.play(&scenario).map_err(|error| failed(&error))?;
+        }
+        if let Some(path) = &wishes.control {
+            let listener = transport::listen(path)
+                .map_err(|error| failed(&format_args!("{}: {error}", path.display())))?;
+            tokio::spawn(cgminer_emulator::control::serve(listener, control));
+        }
+        let mut devices = machine.devices();
         let uarts = machine.uarts();
         let running = machine.spawn_thread().map_err(|error| failed(&error))?;
         Ok(Emulation {
             machine: Machine {
-                board,
+                recognised: recognised(config, &mut devices)?,
                 devices: Arc::new(Mutex::new(devices)),
-                chips: chips(hardwired_zero_bits),
+                chips: chips(Some(hardwired_zero_bits)),
                 emulated: true,
+                _lock: lock,
             },
             hardwired_zero_bits,
             uarts,
             _running: running,
         })
+    }
+
+    fn failed(what: &dyn Display) -> Failure {
+        Failure::Other(format!("emulated machine: {what}"))
+    }
+
+    /// Reads a file of the owner's.
+    fn described<T, E: Display>(
+        path: &Path,
+        read: impl FnOnce(String) -> Result<T, E>,
+    ) -> Result<T, Failure> {
+        let told = |what: &dyn Display| failed(&format_args!("{}: {what}", path.display()));
+        let text = std::fs::read_to_string(path).map_err(|error| told(&error))?;
+        read(text).map_err(|error| told(&error))
     }
 
     impl Emulation {
@@ -162,24 +294,5 @@ pub mod emulation {
             };
             self.uarts.iter().map(open).collect()
         }
-    }
-
-    /// What emulated chips are like.
-    pub fn chips(hardwired_zero_bits: u8) -> ChipTraits {
-        ChipTraits {
-            hardwired_zero_bits,
-            ticket_mask: TicketMask::ALL,
-            pacing: Pacing::EMULATED,
-        }
-    }
-
-    /// The board file of the emulated machine.
-    ///
-    /// # Errors
-    /// None, as a test of the board files holds; the type is that of any board file.
-    pub fn board() -> Result<BoardFile, Failure> {
-        let failed = |error: BoardFileError| Failure::Other(error.to_string());
-        let catalog = Catalog::load(None).map_err(failed)?;
-        Ok(catalog.get(BOARD).map_err(failed)?.clone())
     }
 }

@@ -1,5 +1,6 @@
 //! The command line: what each subcommand is called and takes, and how a failure is told.
 
+pub mod bringup;
 mod config;
 #[cfg(feature = "emulator")]
 pub mod demo;
@@ -36,6 +37,18 @@ Commands:
   token list, token revoke NAME, token rotate NAME
   status         tell what the running machine does
   pool test URL  try a pool, and tell what it supports
+  board probe    read all that can be read of the board, once
+  board watch    the same as a live table
+  fan get        duty and speed of each fan
+  fan set N      drive all fans at N per cent
+  fan auto       let the temperatures set the fans
+  psu on         give the hash boards power
+  psu off        take it
+  psu read       what the supply measures
+  psu set N      set the rail to N millivolts
+  chain detect   count the chips of each chain, or of one: chain detect 0
+  chain reset N  pull the reset line of chain N
+  locate [off]   blink, so that the machine is found in its rack
   version        tell the version
   help           tell this
 
@@ -55,6 +68,16 @@ Options of run:
       --zero-bits N         zero bits that emulated chips demand of a hash
                             (silicon: 32); fewer find nonces faster
       --single              keeper and miner in one process, also as root
+
+      --machine FILE        description of the emulated machine
+      --scenario FILE       faults that befall it
+      --control SOCKET      take commands for it there while it runs
+
+Options of board, fan, psu, chain and locate, besides those of an emulated machine:
+      --emulated            try it on an emulated machine
+      --seconds N           end after N seconds instead of at Ctrl-C
+They go through the keeper that runs. Where none does, the command is the keeper,
+with the same limits, until it ends.
 
 Options of demo:
       --seconds N           end by itself after N seconds
@@ -134,6 +157,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "status" => status::run(parser),
             "token" => token::run(parser),
             "pool" => pool::run(parser),
+            noun @ ("board" | "fan" | "psu" | "chain" | "locate") => bringup::run(noun, parser),
             "version" => version(),
             "help" => table::print(HELP),
             other => Err(Failure::Usage(format!(

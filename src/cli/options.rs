@@ -67,6 +67,11 @@ impl Options {
         Ok(())
     }
 
+    /// Sets a field over file and environment, unless the command line sets it too.
+    pub fn prefer(&mut self, set: &str) {
+        self.sets.insert(0, set.to_owned());
+    }
+
     /// The arguments that say the same again, for another process of this program.
     pub fn arguments(&self) -> Vec<OsString> {
         let file = self

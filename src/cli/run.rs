@@ -1,29 +1,32 @@
 //! `run`: the daemon.
 
-use super::machine::Machine;
 #[cfg(feature = "emulator")]
 use super::machine::emulation;
+use super::machine::{EmulatedWishes, Machine};
 use super::options::Options;
 use super::split::{self, Wall};
 use super::{Failure, logs, single};
 use crate::config::{Config, Recipe};
-use lexopt::{Arg::Long, ValueExt};
+use lexopt::Arg::Long;
 use std::ffi::OsString;
 use std::future::Future;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Drives the machine until it is asked to stop.
 pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let mut options = Options::default();
     let mut emulated = false;
-    let mut zero_bits = None;
+    let mut wishes = EmulatedWishes::default();
     let mut one_process = false;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("emulated") => emulated = true,
             Long("single") => one_process = true,
-            Long("zero-bits") => zero_bits = Some(parser.value()?.parse()?),
+            Long(name) if EmulatedWishes::NAMES.contains(&name) => {
+                let name = name.to_owned();
+                wishes.take(&name, &mut parser)?;
+            }
             other => {
                 let flag = Options::flag(other)?;
                 options.take(flag, parser.value()?)?;
@@ -33,22 +36,21 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let recipe = options.recipe();
     let config = recipe.load()?.config;
     let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
-    if zero_bits.is_some() && !emulated {
-        let problem = "--zero-bits is for --emulated alone: silicon has 32, wired in";
-        return Err(Failure::Usage(problem.into()));
+    if !emulated {
+        wishes.without_emulation()?;
     }
     // Without root there is no user to change to, and the wall would be half a wall.
     let told = (nix::unistd::geteuid().is_root() && !one_process).then(|| options.arguments());
     runtime()?.block_on(async {
         let stop = stop_asked()?;
         if emulated {
-            drive_emulated(zero_bits, (config, recipe), told, stop).await
+            drive_emulated(&wishes, (config, recipe), told, stop).await
         } else {
             let machine = Machine::real(&config)?;
             let wall = told.map(|options| Wall {
                 options,
                 devices: machine
-                    .board
+                    .board()
                     .chains
                     .iter()
                     .map(|chain| chain.uart.device.clone().into())
@@ -83,12 +85,12 @@ pub fn stop_asked() -> Result<impl Future<Output = ()>, Failure> {
 
 #[cfg(feature = "emulator")]
 async fn drive_emulated(
-    zero_bits: Option<u8>,
+    wishes: &EmulatedWishes,
     settings: (Config, Recipe),
     told: Option<Vec<OsString>>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
-    let emulation = emulation::start(zero_bits)?;
+    let emulation = emulation::start(&settings.0, wishes)?;
     warn!("the machine is emulated: its readings and its hashrate are those of a simulation");
     let wall = match told {
         Some(options) => Some(Wall {
@@ -106,7 +108,7 @@ async fn drive_emulated(
 #[cfg(not(feature = "emulator"))]
 #[allow(clippy::unused_async, reason = "stands in for one that waits")]
 async fn drive_emulated(
-    _: Option<u8>,
+    _: &EmulatedWishes,
     _: (Config, Recipe),
     _: Option<Vec<OsString>>,
     _: impl Future<Output = ()>,
@@ -123,10 +125,14 @@ async fn drive(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     introduce(&machine);
+    if let Some(refusal) = &machine.recognised.refusal {
+        error!("{refusal}; the machine gets no power");
+    }
     if config.pool.is_empty() {
         warn!("no pool is configured: the machine will be kept, and will not mine");
     }
     if let Some(wall) = wall {
+        let wall = wall.with_board(&machine, &config);
         return split::run(machine, config, recipe, wall, stop).await;
     }
     warn!("keeper and miner share one process: nothing stands between the network and the power");
@@ -139,7 +145,7 @@ async fn drive(
 
 /// Says at the start what this is and what of it has run on hardware.
 fn introduce(machine: &Machine) {
-    let board = &machine.board;
+    let board = machine.board();
     info!(
         "cgminer-rs {} for {}",
         env!("CARGO_PKG_VERSION"),

@@ -61,7 +61,7 @@ pub async fn run(
     let _scribe = scribe(recipe.clone(), directory)?;
     let host = TaskHost::new(move |link: MinerEnd| {
         let miner = Miner {
-            board: machine.board.clone(),
+            board: machine.board().clone(),
             config: config.clone(),
             recipe: recipe.clone(),
             chips: machine.chips,
@@ -91,8 +91,13 @@ pub fn open(machine: &Machine, config: &Config) -> Result<keeper::Machine, Failu
         .devices
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
-    keeper::hardware::open(&machine.board, &mut *devices, &choices(config))
-        .map_err(|error| Failure::Other(error.to_string()))
+    let recognised = &machine.recognised;
+    let mut kept = keeper::hardware::open(&recognised.board, &mut *devices, &choices(config))
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    kept.settings.unknown = recognised.refusal.as_ref().map(ToString::to_string);
+    kept.settings.hash_boards = recognised.hash_boards();
+    kept.settings.emulated = machine.emulated;
+    Ok(kept)
 }
 
 /// Where the keeper keeps and listens. The run directory may be the miner's; these are not.
@@ -120,7 +125,7 @@ pub fn setup(config: &Config, emulated: bool) -> Result<Setup, Failure> {
     }
     Ok(Setup {
         kept: state.join(KEPT),
-        socket: Some(own.join(OPERATOR)),
+        socket: Some(operator_socket(&config.api.run_directory)),
         placement: Placement::Thread,
         status: watch::Sender::new(None),
     })
@@ -147,6 +152,12 @@ pub fn scribe(recipe: Recipe, run_directory: &Path) -> Result<Scribe, Failure> {
         }
     });
     Ok(scribe)
+}
+
+/// The keeper's socket for an operator's tool.
+#[must_use]
+pub fn operator_socket(run_directory: &Path) -> PathBuf {
+    keeper_directory(run_directory).join(OPERATOR)
 }
 
 /// The directory of the keeper's socket: beside the run directory, not in it.

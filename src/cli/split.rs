@@ -1,7 +1,7 @@
 //! Keeper and miner as two processes: this one, which owns the machine, and another of the same program, which parses
 //! the network and owns nothing.
 
-use super::machine::{LOCKS, Machine, named_board};
+use super::machine::{LOCKS, Machine, SharedDevices, chips, named_board, uart_openers};
 use super::options::Options;
 use super::run::runtime;
 use super::{Failure, logs, single};
@@ -12,7 +12,6 @@ use crate::link::socket::miner_end;
 use crate::miner::confine::{self, Account, Plan};
 use crate::miner::{self, ChipTraits, Miner};
 use cgminer_board::file::BoardFile;
-use cgminer_hal::devices::Devices;
 use cgminer_hal::linux::LinuxDevices;
 use lexopt::{Arg::Long, ValueExt};
 use nix::unistd::{Gid, Uid, chown};
@@ -71,6 +70,16 @@ pub async fn run(
 }
 
 impl Wall {
+    /// Tells the miner which board this is. It cannot find out by itself: it may not look at any of it.
+    #[must_use]
+    pub fn with_board(mut self, machine: &Machine, config: &Config) -> Self {
+        if config.board.file.is_none() {
+            let name = machine.board().name.clone();
+            self.options.extend(["--board".into(), name.into()]);
+        }
+        self
+    }
+
     fn arguments(&self) -> Vec<OsString> {
         let devices = self
             .devices
@@ -134,7 +143,7 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
     // All that is the owner's alone is read now; after that it cannot be.
     let recipe = options.recipe();
     let config = recipe.load()?.config;
-    let (board, chips) = board(&config, &wall)?;
+    let (board, chips) = (named_board(&config)?, chips(wall.zero_bits));
     let link = link()?;
     let measures = confine::confine(&Plan {
         account: confine::account(&wall.devices),
@@ -167,39 +176,21 @@ async fn mine(
     for (chain, device) in board.chains.iter_mut().zip(&wall.devices) {
         chain.uart.device = device.display().to_string();
     }
-    let machine = Machine {
-        board,
-        devices: Arc::new(Mutex::new(LinuxDevices::new(LOCKS))) as Arc<Mutex<dyn Devices>>,
-        chips,
-        emulated: wall.zero_bits.is_some(),
-    };
+    let devices: SharedDevices = Arc::new(Mutex::new(LinuxDevices::new(LOCKS)));
     let (opened, opening) = single::opened_channel();
     let miner = Miner {
-        uarts: machine.uart_openers(),
-        board: machine.board,
+        uarts: uart_openers(&board, &devices),
+        board,
         config,
         recipe,
-        chips: machine.chips,
-        emulated: machine.emulated,
+        chips,
+        emulated: wall.zero_bits.is_some(),
         keeper: miner_end(UnixStream::from_std(link).map_err(|error| failed(&error))?),
         opened: Some(opened),
     };
     tokio::select! {
         ended = miner::run(miner) => ended.map_err(|error| failed(&error)),
         () = single::tell_addresses(opening) => Ok(()),
-    }
-}
-
-fn board(config: &Config, wall: &Wall) -> Result<(BoardFile, ChipTraits), Failure> {
-    match wall.zero_bits {
-        None => Ok((named_board(config)?, ChipTraits::SILICON)),
-        #[cfg(feature = "emulator")]
-        Some(bits) => {
-            use super::machine::emulation;
-            Ok((emulation::board()?, emulation::chips(bits)))
-        }
-        #[cfg(not(feature = "emulator"))]
-        Some(_) => Err(Failure::Usage("this build has no emulated machine".into())),
     }
 }
 

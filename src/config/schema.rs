@@ -40,11 +40,11 @@ pub struct Config {
     pub log: LogSection,
 }
 
-/// Which machine this is. Without it nothing is driven.
+/// Which machine this is. Without it the machine is asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoardSection {
-    /// Name of a board file that comes with the program.
+    /// Name of a board file that comes with the program; none or `auto`: detected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Path of a board file of one's own.

@@ -489,10 +489,10 @@ impl Guard {
 
     fn duty(&self, now: Moment) -> DutyPercent {
         let is_cool = || self.is_rail_off(now) && self.thermal.is_cool(&self.plant());
-        let idle = if self.wishes.mode == FanMode::Immersion {
-            DutyPercent::OFF
-        } else {
-            self.settings.thermal.duty_minimum
+        let idle = match self.wishes.mode {
+            FanMode::Auto => self.settings.thermal.duty_minimum,
+            FanMode::Fixed { duty } => duty,
+            FanMode::Immersion => DutyPercent::OFF,
         };
         match self.state {
             State::Running | State::Hot => self.heat.duty,

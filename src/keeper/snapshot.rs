@@ -16,6 +16,7 @@ impl Guard {
         KeeperStatus {
             sequence: self.snapshots,
             board: self.settings.board.clone(),
+            emulated: self.settings.emulated,
             state: self.state,
             state_seconds: seconds(now.since(self.since)),
             reason: self.reason.to_string(),
@@ -60,6 +61,7 @@ impl Guard {
             measured: temperature.is_some_and(|(_, measured)| measured),
             reset_held: self.applied.resets.get(index).copied().flatten(),
             present: self.present.get(index).copied().flatten(),
+            hash_board: self.settings.hash_boards.get(index).cloned().flatten(),
         }
     }
 

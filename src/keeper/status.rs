@@ -14,6 +14,8 @@ pub struct KeeperStatus {
     pub sequence: u64,
     /// Board file in use.
     pub board: String,
+    /// Whether the machine is an emulated one.
+    pub emulated: bool,
     /// Where the keeper stands.
     pub state: State,
     /// For how long, in seconds.
@@ -78,6 +80,8 @@ pub struct ChainSafety {
     pub reset_held: Option<bool>,
     /// Whether a hash board is plugged in; null when the board cannot tell.
     pub present: Option<bool>,
+    /// Name and serial number in the hash board's EEPROM, read when the keeper started; null when it could not be.
+    pub hash_board: Option<String>,
 }
 
 /// One fan.

@@ -29,6 +29,7 @@ pub fn keeper() -> KeeperStatus {
     KeeperStatus {
         sequence: 1,
         board: "l7".into(),
+        emulated: false,
         state: State::Running,
         state_seconds: 60.0,
         reason: "power is on and confirmed".into(),
@@ -55,6 +56,7 @@ pub fn keeper() -> KeeperStatus {
             measured: true,
             reset_held: Some(false),
             present: Some(true),
+            hash_board: None,
         }],
         fans: vec![FanStatus {
             name: "front".into(),

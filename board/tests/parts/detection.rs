@@ -2,9 +2,10 @@
 
 use super::{hex, vectors};
 use cgminer_board::assembly;
-use cgminer_board::detect::{DetectError, Slot, choose, confirm};
+use cgminer_board::detect::{DetectError, Slot, candidates, confirm};
 use cgminer_board::file::{BoardFile, Catalog};
 use cgminer_board::parts::eeprom::HashBoardIdentity;
+use cgminer_board::recognise::{RecogniseError, recognise, recognise_as};
 use cgminer_hal::emulated::{I2cDevice, Wiring};
 
 fn catalog() -> Catalog {
@@ -23,6 +24,17 @@ fn identity(board_name: &str) -> HashBoardIdentity {
         board_name: board_name.into(),
         test: None,
     }
+}
+
+/// The one board that a machine can be.
+fn choose<'a>(
+    catalog: &'a Catalog,
+    named: Option<&str>,
+    model: Option<&str>,
+) -> Result<&'a BoardFile, DetectError> {
+    let fitting = candidates(catalog, named, model)?;
+    assert_eq!(fitting.len(), 1, "{model:?}");
+    Ok(fitting[0])
 }
 
 fn slot(present: Option<bool>, name: Option<&str>) -> Slot {
@@ -88,21 +100,6 @@ fn a_name_in_config_is_believed_only_where_the_model_does_not_contradict() {
     );
     let error = choose(&catalog, Some("s9"), None).unwrap_err();
     assert!(error.to_string().contains("\"s9\""), "{error}");
-}
-
-#[test]
-fn two_files_for_one_model_are_not_guessed_between() {
-    let directory = tempfile::tempdir().unwrap();
-    let mut twin = catalog().get("qemu-ast2600").unwrap().clone();
-    twin.name = "twin".into();
-    std::fs::write(
-        directory.path().join("twin.toml"),
-        toml::to_string(&twin).unwrap(),
-    )
-    .unwrap();
-    let catalog = Catalog::load(Some(directory.path())).unwrap();
-    let error = choose(&catalog, None, Some("AST2600 EVB")).unwrap_err();
-    assert!(error.to_string().contains("qemu-ast2600, twin"), "{error}");
 }
 
 #[test]
@@ -270,4 +267,60 @@ fn every_part_of_every_board_can_be_assembled_on_an_emulated_machine() {
         assembly::supply(board, board.supply.as_ref().unwrap(), devices)
             .unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+/// The catalog with a twin of the AM335x board, for hash boards whose names begin like this.
+fn twins(hash_board: &[&str]) -> Catalog {
+    let directory = tempfile::tempdir().unwrap();
+    let mut twin = catalog().get("am335x-s19jpro").unwrap().clone();
+    twin.name = "twin".into();
+    twin.detect.eeprom_board = hash_board.iter().map(|&name| name.to_owned()).collect();
+    let text = toml::to_string(&twin).unwrap();
+    std::fs::write(directory.path().join("twin.toml"), text).unwrap();
+    Catalog::load(Some(directory.path())).unwrap()
+}
+
+#[test]
+fn of_two_files_for_one_model_the_hash_boards_choose_and_nobody_guesses() {
+    let board = catalog().get("am335x-s19jpro").unwrap().clone();
+    let model = board.detect.device_tree[0].clone();
+    let mut wiring = machine(&board);
+    wiring.set_model(model.clone());
+    let read = recognise(&twins(&["BHB569"]), None, &mut wiring).unwrap();
+    assert_eq!(read.board.name, "am335x-s19jpro");
+    assert_eq!(read.refusal, None);
+    assert_eq!(
+        read.hash_boards()[0].as_deref(),
+        Some("BHB42603 KPMIYNRBBJDBH1985")
+    );
+    for undecided in [&["BHB426"][..], &[]] {
+        let error = recognise(&twins(undecided), None, &mut wiring)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("am335x-s19jpro, twin"), "{error}");
+        assert!(error.contains(&model), "{error}");
+    }
+}
+
+#[test]
+fn a_known_board_with_a_strange_hash_board_is_recognised_and_refused() {
+    let mut board = catalog().get("am335x-s19jpro").unwrap().clone();
+    let mut wiring = machine(&board);
+    wiring.set_model(board.detect.device_tree[0].clone());
+    board.detect.eeprom_board = vec!["BHB569".into()];
+    let read = recognise_as(&board, &mut wiring).unwrap();
+    let refusal = read.refusal.unwrap().to_string();
+    assert!(refusal.contains("slot 0"), "{refusal}");
+    wiring.set_model("a toaster");
+    assert!(matches!(
+        recognise_as(&board, &mut wiring),
+        Err(RecogniseError::Detect(DetectError::OtherModel { .. }))
+    ));
+}
+
+#[test]
+fn a_named_board_whose_lines_are_not_there_is_unknown_and_says_which() {
+    let error = recognise(&catalog(), Some("l7"), &mut Wiring::default()).unwrap_err();
+    assert!(matches!(error, RecogniseError::Devices { .. }));
+    assert!(error.to_string().contains("chain 0"), "{error}");
 }

@@ -5,25 +5,31 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use thiserror::Error;
 
 /// A device that is ours until this is dropped, or the process ends in any way.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub struct Lock {
     _file: Flock<File>,
 }
 
 /// Why a lock was not had.
-#[derive(Debug)]
-pub(super) enum LockError {
+#[derive(Debug, Error)]
+pub enum LockError {
     /// Another process has it.
+    #[error("another process holds {}", .0.display())]
     Taken(PathBuf),
     /// The lock file cannot be opened or locked.
-    Io(PathBuf, io::Error),
+    #[error("lock file {}: {}", .0.display(), .1)]
+    Io(PathBuf, #[source] io::Error),
 }
 
 impl Lock {
     /// Takes the lock of a device; `directory` is made if it is not there.
-    pub(super) fn take(directory: &Path, device: &str) -> Result<Self, LockError> {
+    ///
+    /// # Errors
+    /// When another process has it, or its file cannot be made.
+    pub fn take(directory: &Path, device: &str) -> Result<Self, LockError> {
         let name = device.trim_start_matches('/').replace('/', "-");
         let path = directory.join(format!("{name}.lock"));
         let opened = std::fs::create_dir_all(directory).and_then(|()| {

@@ -14,5 +14,6 @@ mod unsafe_corner;
 mod watchdog;
 
 pub use devices::LinuxDevices;
+pub use lock::{Lock, LockError};
 pub use uart::LinuxUart;
 pub use watchdog::LinuxWatchdog;

@@ -3,7 +3,7 @@
 pub mod live;
 pub mod pool;
 
-use super::machine::emulation;
+use super::machine::{EmulatedWishes, emulation};
 use super::options::Options;
 use super::run::{runtime, stop_asked};
 use super::{Failure, logs, single};
@@ -77,7 +77,7 @@ async fn mine(
         // The other side may have ended by itself.
         let _ = ending.send(());
     };
-    let emulation = emulation::start(None)?;
+    let emulation = emulation::start(&config, &EmulatedWishes::default())?;
     let (opened, opening) = single::opened_channel();
     let stats = pool.stats();
     let show = live::show(opening, stats, emulation.hardwired_zero_bits);
@@ -106,5 +106,6 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed is a few empty sockets in the temporary directory.
         let _ = std::fs::remove_dir_all(&self.0);
+        let _ = std::fs::remove_dir_all(single::keeper_directory(&self.0));
     }
 }

@@ -13,8 +13,12 @@ use cgminer_hal::units::{DutyPercent, Millivolts, Rpm, Watts};
 pub struct Settings {
     /// Name of the board file.
     pub board: String,
+    /// Whether the machine is an emulated one.
+    pub emulated: bool,
     /// What was read of a board that nobody knows.
     pub unknown: Option<String>,
+    /// For each chain, what its hash board's EEPROM calls it.
+    pub hash_boards: Vec<Option<String>>,
     /// Sensors, fans and their limits.
     pub thermal: thermal::Settings,
     /// Name of the supply's part.

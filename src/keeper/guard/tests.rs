@@ -34,7 +34,9 @@ fn settings() -> Settings {
     };
     Settings {
         board: "bench".into(),
+        emulated: false,
         unknown: None,
+        hash_boards: Vec::new(),
         thermal: thermal::Settings {
             points: vec![point("board 0", 0), point("board 1", 1)],
             fans: vec![("left".into(), fan), ("right".into(), fan)],
@@ -161,6 +163,25 @@ impl Bench {
         }
         self.outputs = self.guard.decide(inputs, now).0;
         &self.outputs
+    }
+}
+
+#[test]
+fn fans_fixed_by_hand_turn_so_without_power_too_and_never_below_the_minimum() {
+    let mut bench = Bench::new(None);
+    for _ in 0..20 {
+        bench.step(&Step::Nothing);
+    }
+    let minimum = settings().thermal.duty_minimum;
+    assert_eq!(bench.guard.state(), State::Standby);
+    assert_eq!(bench.outputs.duty, minimum);
+    for duty in [55.0, minimum.0 - 1.0] {
+        let mode = FanMode::Fixed {
+            duty: DutyPercent(duty),
+        };
+        bench.step(&Step::Ask(Asker::Operator, Request::SetFanMode { mode }));
+        bench.step(&Step::Nothing);
+        assert_eq!(bench.outputs.duty, DutyPercent(55.0));
     }
 }
 

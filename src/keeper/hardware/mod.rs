@@ -6,6 +6,7 @@ mod settings;
 mod supply;
 
 pub use settings::Choices;
+pub use supply::ask as ask_supply;
 
 use super::task::Machine;
 use super::worker::Worker;

@@ -43,7 +43,9 @@ pub(super) fn guard(board: &BoardFile, supply: &SupplySpec, choices: &Choices) -
     let wanted = choices.voltage.filter(|wanted| voltage.allow(*wanted));
     Settings {
         board: board.name.clone(),
+        emulated: false,
         unknown: None,
+        hash_boards: Vec::new(),
         thermal: thermal(board, choices),
         supply: format!("{:?}", supply.part).to_lowercase(),
         has_enable_line: supply.enable.is_some(),

@@ -113,24 +113,30 @@ impl BoardSupply {
     }
 
     async fn ask(&mut self, request: SupplyRequest) -> Result<SupplyReply, PartError> {
-        self.part.begin(request, self.epoch.now())?;
-        let until = Instant::now() + ANSWER_DEADLINE;
-        loop {
-            if let Some(answer) = self.part.poll(self.epoch.now()) {
-                return answer;
-            }
-            if Instant::now() >= until {
-                return self.give_up(request);
-            }
-            sleep(LOOK).await;
-        }
+        ask(self.part.as_mut(), self.epoch, request).await
     }
+}
 
-    /// A driver that neither answers nor gives up is taken as a supply that is silent.
-    fn give_up(&mut self, request: SupplyRequest) -> Result<SupplyReply, PartError> {
-        // It says what it is still busy with, which is the error to report.
-        self.part.begin(request, self.epoch.now())?;
-        Ok(SupplyReply::Done)
+/// Asks a supply, and waits for its answer.
+///
+/// # Errors
+/// What its driver says; a driver that neither answers nor gives up says what it is still busy with.
+pub async fn ask(
+    part: &mut dyn Supply,
+    epoch: Epoch,
+    request: SupplyRequest,
+) -> Result<SupplyReply, PartError> {
+    part.begin(request, epoch.now())?;
+    let until = Instant::now() + ANSWER_DEADLINE;
+    loop {
+        if let Some(answer) = part.poll(epoch.now()) {
+            return answer;
+        }
+        if Instant::now() >= until {
+            part.begin(request, epoch.now())?;
+            return Ok(SupplyReply::Done);
+        }
+        sleep(LOOK).await;
     }
 }
 
