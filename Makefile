@@ -2,10 +2,11 @@
 
 CARGO ?= cargo
 KNOTS ?= target/peers/knots
+POOLS ?= target/peers/pools
 
-.PHONY: check fmt clippy test node gates demo-smoke bench
+.PHONY: check fmt clippy test node pools gates demo-smoke bench
 
-check: fmt clippy gates node test demo-smoke
+check: fmt clippy gates node pools test demo-smoke
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -21,6 +22,10 @@ test:
 # A real Bitcoin node for tests/solo_node.rs; a no-op when it is there already.
 node:
 	tests/peers/bitcoin-knots.sh $(KNOTS)
+
+# Real pools for tests/real_pools.rs; a no-op when they are there already.
+pools:
+	tests/peers/pools.sh $(POOLS)
 
 # Limits that are counted, not judged: crates in the firmware build, size of the binary.
 gates:
