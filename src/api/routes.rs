@@ -5,7 +5,7 @@ use super::orders::Order;
 use super::writes::{NO_DEVICE, ORDERS};
 use super::{metrics, openapi, page};
 use crate::config::Role;
-use crate::telemetry::{Chip, Health, LOG_RING, SnapshotSource};
+use crate::telemetry::{Chip, HISTORY_STEP, Health, LOG_RING, SnapshotSource};
 use serde::Serialize;
 use serde_json::json;
 use std::borrow::Cow;
@@ -83,6 +83,12 @@ pub const READS: &[Route] = &[
     }),
     read("/api/v1/events", events),
     read("/api/v1/logs", logs),
+    read("/api/v1/history", |request| {
+        Answer::json(&json!({
+            "step_s": HISTORY_STEP.as_secs(),
+            "moments": request.source.history(),
+        }))
+    }),
     open("/api/v1/health", health),
     open("/api/v1/version", |request| {
         Answer::json(&request.source.snapshot().versions)

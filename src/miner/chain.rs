@@ -12,6 +12,7 @@ use super::reset::LinkReset;
 use crate::chain::task::{self, ChainEnds};
 use crate::chain::{ChainCommand, ChainPhase, ChainSettings, ChainStatus};
 use crate::link::MinerEnd;
+use crate::telemetry::SWITCHED_OFF;
 use crate::work::{Job, Share};
 use cgminer_board::thermal::Throttle;
 use cgminer_hal::uart::{Uart, UartError};
@@ -64,7 +65,7 @@ pub async fn supervise(wiring: ChainWiring, mut open_uart: UartOpener) {
         if !wiring.wish.borrow().enabled {
             wiring.status.send_modify(|status| {
                 status.phase = ChainPhase::Stopped;
-                status.reason = Some("switched off by the owner".into());
+                status.reason = Some(SWITCHED_OFF.into());
             });
         }
         if !power.wait_until_on().await {

@@ -141,7 +141,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     let api = Api::open(&miner.config.api, snapshots.clone(), control.clone())?;
     let rpc = match miner.config.rpc.listen {
         Listen::Off => None,
-        Listen::At(address) => Some(Rpc::open(address, snapshots.clone())?),
+        Listen::At(address) => Some(Rpc::open(address, snapshots.clone(), control)?),
     };
     if let Some(opened) = miner.opened {
         let address = api.address();

@@ -4,6 +4,7 @@ use super::events::{Event, Seen};
 use super::from_chains::{self, ChainInput};
 use super::hash_rate::{WINDOWS, WindowRate};
 use super::health::{Health, Heartbeat};
+use super::history::{History, Moment};
 use super::measured::Measured;
 use super::process::ProcessReader;
 use super::recorder::Recorder;
@@ -56,6 +57,7 @@ struct Shared {
     kernel: Option<String>,
     recorder: Mutex<Recorder>,
     heartbeat: Mutex<Heartbeat>,
+    history: Mutex<History>,
 }
 
 impl SnapshotSource {
@@ -80,6 +82,7 @@ impl SnapshotSource {
                 kernel: kernel_word("osrelease"),
                 recorder: Mutex::new(Recorder::new(now)),
                 heartbeat: Mutex::new(heartbeat),
+                history: Mutex::default(),
             }),
         }
     }
@@ -142,6 +145,11 @@ impl SnapshotSource {
         self.shared.recorder().events.after(number)
     }
 
+    /// The past day, a moment each [`super::HISTORY_STEP`], oldest first.
+    pub fn history(&self) -> Vec<Moment> {
+        self.shared.history().moments()
+    }
+
     /// Whether every loop does its work.
     pub fn health(&self) -> Health {
         let now = Instant::now();
@@ -161,7 +169,12 @@ impl SnapshotSource {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.shared.look(Instant::now());
+            let now = Instant::now();
+            self.shared.look(now);
+            if self.shared.history().is_due(now) {
+                let moment = Moment::of(&self.snapshot());
+                self.shared.history().add(moment);
+            }
             tokio::select! {
                 changed = pools.changed() => {
                     if changed.is_err() {
@@ -184,6 +197,10 @@ impl Shared {
         self.heartbeat
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self) -> Seen {

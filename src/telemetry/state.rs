@@ -10,6 +10,9 @@ use std::time::Duration;
 /// The keeper reports each second; one that is silent for longer has stopped or lost its link.
 const KEEPER_SILENT: Duration = Duration::from_secs(10);
 
+/// Reason of a chain that its owner does not let run.
+pub const SWITCHED_OFF: &str = "switched off by the owner";
+
 /// The keeper's word stands above the chains', theirs above the pools'.
 pub fn of(
     keeper: Option<&KeeperStatus>,

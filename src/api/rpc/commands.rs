@@ -5,6 +5,7 @@
 
 use super::reply::{Members, Reply, Value};
 use super::request::invalid_command;
+use super::writes::CARRIED_OUT;
 use crate::telemetry::{Chain, Pool, Snapshot, WindowRate};
 use Value::{Fixed, Text, Truth, Unknown, Whole};
 
@@ -29,7 +30,7 @@ const READ: [(&str, bool); 18] = [
     ("asc", false),
     ("check", false),
 ];
-/// Commands that change something, which nobody may.
+/// Commands that change something.
 const WRITE: [&str; 25] = [
     "switchpool",
     "addpool",
@@ -61,8 +62,13 @@ const WRITE: [&str; 25] = [
 const DIFFICULTY_ONE: f64 = 4_294_967_296.0;
 const HASHES_PER_MEGAHASH: f64 = 1e6;
 
-/// Answers one command. `joined` when it is one of several.
-pub fn answer(command: &str, parameter: Option<&str>, joined: bool, snapshot: &Snapshot) -> Reply {
+/// Answers one command that reads. `joined` when it is one of several; `may_write` when the client may change something.
+pub fn answer(
+    command: &str,
+    parameter: Option<&str>,
+    (joined, may_write): (bool, bool),
+    snapshot: &Snapshot,
+) -> Reply {
     if WRITE.contains(&command) {
         return denied(command);
     }
@@ -87,7 +93,7 @@ pub fn answer(command: &str, parameter: Option<&str>, joined: bool, snapshot: &S
         "pgacount" => count(59, "PGA count", "PGAS", 0),
         "asc" => device(snapshot, parameter),
         "pga" => Reply::bare('E', 56, "No PGAs"),
-        "check" => check(parameter),
+        "check" => check(parameter, may_write),
         _ => invalid_command(),
     }
 }
@@ -508,7 +514,7 @@ fn lcd(snapshot: &Snapshot) -> Members {
     ]
 }
 
-fn check(parameter: Option<&str>) -> Reply {
+fn check(parameter: Option<&str>, may_write: bool) -> Reply {
     let Some(command) = parameter else {
         return Reply::bare('E', 71, "Missing check cmd");
     };
@@ -516,7 +522,10 @@ fn check(parameter: Option<&str>) -> Reply {
     let flag = |truth| text(if truth { "Y" } else { "N" });
     let members = vec![
         ("Exists", flag(read || WRITE.contains(&command))),
-        ("Access", flag(read)),
+        (
+            "Access",
+            flag(read || may_write && CARRIED_OUT.contains(&command)),
+        ),
     ];
     Reply::with(72, "Check command", "CHECK", vec![members])
 }

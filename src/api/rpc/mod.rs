@@ -1,4 +1,4 @@
-//! The cgminer API, read commands only: one request, one reply, end of connection.
+//! The cgminer API: one request, one reply, end of connection. Write commands are for programs of allowed networks.
 //!
 //! cgminer itself serves one client after another, so a silent one blocks all. Here each has a task, a deadline and a bounded
 //! place.
@@ -6,13 +6,15 @@
 mod commands;
 mod reply;
 mod request;
+mod writes;
 
 pub use request::{Refusal, Request, parse};
 
-use super::ApiError;
+use super::orders::Orders;
+use super::{ApiError, Control};
 use crate::telemetry::SnapshotSource;
 use request::{REQUEST_LIMIT, is_whole_json};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -36,6 +38,13 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub struct Rpc {
     listener: TcpListener,
     source: SnapshotSource,
+    control: Control,
+}
+
+/// Who may change something, and by whom it is done.
+struct Writer<'a> {
+    orders: &'a Orders,
+    name: String,
 }
 
 impl Rpc {
@@ -43,7 +52,11 @@ impl Rpc {
     ///
     /// # Errors
     /// When the address cannot be had.
-    pub fn open(address: SocketAddr, source: SnapshotSource) -> Result<Self, ApiError> {
+    pub fn open(
+        address: SocketAddr,
+        source: SnapshotSource,
+        control: Control,
+    ) -> Result<Self, ApiError> {
         let failed = |source| ApiError::Listen {
             what: address.to_string(),
             source,
@@ -53,6 +66,7 @@ impl Rpc {
         Ok(Self {
             listener: TcpListener::from_std(listener).map_err(failed)?,
             source,
+            control,
         })
     }
 
@@ -68,11 +82,12 @@ impl Rpc {
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
                         if let Ok(permit) = permits.clone().try_acquire_owned() {
-                            let source = self.source.clone();
+                            let (source, control) = (self.source.clone(), self.control.clone());
                             clients.spawn(async move {
-                                serve(stream, &source).await;
+                                let writer = writer(peer.ip(), &control);
+                                serve(stream, &source, writer).await;
                                 drop(permit);
                             });
                         }
@@ -88,12 +103,25 @@ impl Rpc {
     }
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, source: &SnapshotSource) {
+fn writer(peer: IpAddr, control: &Control) -> Option<Writer<'_>> {
+    let access = control.access.borrow();
+    let allowed = access.writers.iter().any(|network| network.contains(peer));
+    allowed.then(|| Writer {
+        orders: &control.orders,
+        name: format!("a program at {peer}"),
+    })
+}
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    source: &SnapshotSource,
+    writer: Option<Writer<'_>>,
+) {
     let bytes = read_request(&mut stream).await;
     if bytes.is_empty() {
         return;
     }
-    let mut reply = answer(&bytes, source).into_bytes();
+    let mut reply = answer(&bytes, source, writer).await.into_bytes();
     // Every reply ends with a zero, in both forms.
     reply.push(0);
     let write = async {
@@ -127,7 +155,7 @@ async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {
 }
 
 /// The reply to a whole request, without its closing zero.
-fn answer(bytes: &[u8], source: &SnapshotSource) -> String {
+async fn answer(bytes: &[u8], source: &SnapshotSource, writer: Option<Writer<'_>>) -> String {
     let when = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -143,7 +171,22 @@ fn answer(bytes: &[u8], source: &SnapshotSource) -> String {
     };
     let snapshot = source.snapshot();
     let joined = commands.len() > 1;
-    let reply = |command: &str| commands::answer(command, parameter.as_deref(), joined, &snapshot);
+    let parameter = parameter.as_deref();
+    // A command that changes something stands alone, as in cgminer.
+    if let ([command], Some(writer)) = (commands.as_slice(), &writer)
+        && writes::CARRIED_OUT.contains(&command.as_str())
+    {
+        let (orders, by) = (writer.orders, &writer.name);
+        let reply = writes::carry_out(command, parameter, &snapshot, orders, by).await;
+        return if json {
+            reply.to_json(when)
+        } else {
+            reply.to_text(when)
+        };
+    }
+    let may_write = writer.is_some();
+    let reply =
+        |command: &str| commands::answer(command, parameter, (joined, may_write), &snapshot);
     match (json, commands.as_slice()) {
         (true, [command]) => reply(command).to_json(when),
         (false, [command]) => reply(command).to_text(when),

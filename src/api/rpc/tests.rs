@@ -1,10 +1,22 @@
 use super::*;
+use crate::api::access::Access;
+use crate::config::Network;
 use crate::telemetry::samples::Rooms;
 use serde_json::Value;
 use tokio::io::duplex;
 
 /// Replies captured from cgminer 4.11.1 (github.com/ckolivas/cgminer, commit b8491c66) on a machine without devices.
 const CAPTURED: &str = include_str!("../../../tests/data/cgminer_api_replies.jsonl");
+
+/// The reply to a client that may only read, which waits for nobody.
+fn answer(bytes: &[u8], source: &SnapshotSource) -> String {
+    let mut answer = std::pin::pin!(super::answer(bytes, source, None));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match answer.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(text) => text,
+        std::task::Poll::Pending => panic!("it waits"),
+    }
+}
 
 fn captured() -> impl Iterator<Item = (String, String)> {
     CAPTURED.lines().map(|line| {
@@ -195,6 +207,38 @@ async fn nothing_can_be_changed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_programs_of_allowed_networks_may_write_and_no_joined_command_does() {
+    let network = |text: &str| Network::try_from(text.to_owned()).unwrap();
+    let access = Access {
+        writers: vec![network("192.0.2.0/24")],
+        ..Access::default()
+    };
+    let control = Control {
+        orders: Orders::channel().0,
+        access: tokio::sync::watch::Sender::new(Arc::new(access)).subscribe(),
+    };
+    let (source, _rooms) = Rooms::at_work();
+    let stranger = writer("198.51.100.1".parse().unwrap(), &control);
+    assert!(stranger.is_none());
+    for (request, code) in [
+        ("privileged", 46),
+        ("quit", 45),
+        ("restart", 45),
+        ("version+privileged", 45),
+    ] {
+        let friend = writer("192.0.2.9".parse().unwrap(), &control);
+        let reply = super::answer(request.as_bytes(), &source, friend).await;
+        assert!(reply.contains(&format!("Code={code},")), "{reply}");
+    }
+    for (command, access) in [("switchpool", "Y"), ("quit", "N")] {
+        let friend = writer("192.0.2.9".parse().unwrap(), &control);
+        let request = format!("check|{command}");
+        let reply = super::answer(request.as_bytes(), &source, friend).await;
+        assert!(reply.ends_with(&format!("Access={access}|")), "{reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn joined_commands_are_answered_each_under_its_name() {
     let (source, _rooms) = Rooms::at_work();
     let json: Value =
@@ -223,7 +267,7 @@ async fn dialogue(pieces: &[&str], hang_up: bool) -> (String, Duration) {
     let (mut client, server) = duplex(65_536);
     let start = Instant::now();
     let serving = async {
-        serve(server, &source).await;
+        serve(server, &source, None).await;
         start.elapsed()
     };
     let asking = async {
@@ -270,7 +314,12 @@ async fn a_silent_client_and_an_unfinished_request_end_in_time() {
 #[tokio::test]
 async fn many_silent_clients_block_nobody() {
     let (source, _rooms) = Rooms::at_work();
-    let rpc = Rpc::open(([127, 0, 0, 1], 0).into(), source).unwrap();
+    let rpc = Rpc::open(
+        ([127, 0, 0, 1], 0).into(),
+        source,
+        crate::api::tests::no_control(),
+    )
+    .unwrap();
     let address = rpc.address().unwrap();
     let task = tokio::spawn(rpc.run());
     let mut silent = Vec::new();
