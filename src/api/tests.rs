@@ -301,3 +301,153 @@ async fn a_stopped_endpoint_answers_nobody() {
         "{error}"
     );
 }
+
+/// Doors with tokens, and somebody who carries out all orders and remembers them.
+struct Guarded {
+    running: Running,
+    tokens: [String; 3],
+    done: Arc<std::sync::Mutex<Vec<(orders::Order, String)>>>,
+}
+
+fn guarded(read_without_token: bool) -> Guarded {
+    use crate::config::{FreshToken, Role};
+    let made = [
+        ("v", Role::Viewer),
+        ("o", Role::Operator),
+        ("a", Role::Admin),
+    ]
+    .map(|(name, role)| FreshToken::make(name, role).unwrap());
+    let access = Access {
+        tokens: made.iter().map(|token| token.kept.clone()).collect(),
+        read_without_token,
+        requests_per_second: 1000.0,
+        ..Access::default()
+    };
+    let (orders, mut given) = Orders::channel();
+    let done = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let remembered = done.clone();
+    tokio::spawn(async move {
+        while let Some(orders::Given { order, by, reply }) = given.recv().await {
+            remembered.lock().unwrap().push((order, by));
+            let _ = reply.send(Ok(serde_json::json!({"done": true})));
+        }
+    });
+    let control = Control {
+        orders,
+        access: watch::Sender::new(Arc::new(access)).subscribe(),
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let (source, rooms) = Rooms::at_work();
+    let api = Api::open(&settings(directory.path(), 8), source, control).unwrap();
+    Guarded {
+        running: Running {
+            address: api.address().unwrap(),
+            directory,
+            task: tokio::spawn(api.run()),
+            _rooms: rooms,
+        },
+        tokens: made.map(|token| token.text.expose().to_owned()),
+        done,
+    }
+}
+
+fn request(method: &str, path: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+#[tokio::test]
+async fn every_path_asks_for_its_role_of_every_token() {
+    use crate::config::Role;
+    let guarded = guarded(false);
+    let address = guarded.running.address;
+    let roles = [Role::Viewer, Role::Operator, Role::Admin];
+    for route in routes::all() {
+        let path = route.path.replace("{index}", "0").replace("{name}", "v");
+        for (token, role) in guarded.tokens.iter().zip(roles) {
+            let header = format!("Authorization: Bearer {token}\r\n");
+            let answer = exchange(address, &request(route.method, &path, &header, "")).await;
+            let let_in = route.needs.is_none_or(|needed| role >= needed);
+            assert_eq!(status(&answer) != 403, let_in, "{path} {role:?}: {answer}");
+        }
+        let answer = exchange(address, &request(route.method, &path, "", "")).await;
+        let is_closed = status(&answer) == 401;
+        assert_eq!(is_closed, route.needs.is_some(), "{path}: {answer}");
+    }
+    let live = exchange(address, &get("/api/v1/live")).await;
+    assert_eq!(status(&live), 401);
+}
+
+#[tokio::test]
+async fn an_order_is_carried_out_once_by_name_and_never_for_a_strange_page() {
+    let guarded = guarded(true);
+    let address = guarded.running.address;
+    let fans = |headers: &str| {
+        let sent = r#"{"mode":"fixed","duty":60}"#;
+        request("PATCH", "/api/v1/fans", headers, sent)
+    };
+    let operator = format!("Authorization: Bearer {}\r\n", guarded.tokens[1]);
+    let json = format!("{operator}Content-Type: application/json; charset=utf-8\r\n");
+    let answer = exchange(address, &fans(&json)).await;
+    assert_eq!(status(&answer), 200);
+    assert_eq!(body(&answer)["done"], true);
+    {
+        let done = guarded.done.lock().unwrap();
+        let [(orders::Order::Fans(_), by)] = done.as_slice() else {
+            panic!("{done:?}")
+        };
+        assert_eq!(by, "o at 127.0.0.1");
+    }
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    for (headers, expected) in [
+        (form.to_owned(), 401),
+        (format!("{operator}{form}"), 415),
+        (format!("{operator}Content-Type: text/plain\r\n"), 415),
+        (format!("{json}Origin: http://attacker.example\r\n"), 403),
+    ] {
+        let answer = exchange(address, &fans(&headers)).await;
+        assert_eq!(status(&answer), expected, "{answer}");
+        assert!(!answer.contains("Access-Control-"));
+    }
+    let preflight = exchange(address, &request("OPTIONS", "/api/v1/fans", "", "")).await;
+    assert_eq!(status(&preflight), 501);
+    assert_eq!(guarded.done.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn without_a_claimed_token_the_network_changes_nothing_and_the_local_socket_may() {
+    let running = start(8);
+    let stop = request("POST", "/api/v1/control/stop", "", "");
+    let answer = exchange(running.address, &stop).await;
+    assert_eq!(status(&answer), 403);
+    assert_eq!(body(&answer)["error"]["code"], "not_claimed");
+    let directory = running.directory.path().to_owned();
+    let local = tokio::task::spawn_blocking(move || {
+        local::ask(&directory, "POST", "/api/v1/control/stop", "")
+    });
+    // Nobody carries orders out in this test: that the order got so far is what counts.
+    match local.await.unwrap() {
+        Err(local::LocalError::Refused { status: 503, text }) => {
+            assert!(text.contains("not_done"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn wrong_tokens_lock_their_address_out_at_the_door() {
+    let guarded = guarded(true);
+    let guess = "Authorization: Bearer guess\r\n";
+    let wrong = request("GET", "/api/v1/version", guess, "");
+    let mut statuses = Vec::new();
+    for _ in 0..7 {
+        statuses.push(status(&exchange(guarded.running.address, &wrong).await));
+    }
+    assert_eq!(statuses, [401, 401, 401, 401, 401, 429, 429]);
+    let plain = exchange(guarded.running.address, &get("/api/v1/version")).await;
+    assert_eq!(status(&plain), 200);
+}

@@ -5,7 +5,12 @@ const at = (id) => document.getElementById(id);
 const STALE_AFTER = 5000;
 const CHIPS_EVERY = 10000;
 const EVENTS_SHOWN = 50;
+const HISTORY_EVERY = 60000;
+const LISTEN_AGAIN = 2000;
 let lastHeard = 0;
+let poolsShown = [];
+let needsToken = false;
+let listening = new AbortController();
 
 function put(element, text) {
   if (element.textContent !== text) element.textContent = text;
@@ -83,6 +88,7 @@ function showStatus(status) {
   fill(at("temperatures"), status.temperatures.map((t) => [
     t.name, measured(t.reading, 1), known(t.acted_on, (c) => `${c.toFixed(1)} C`), t.fault || ""]));
   put(at("strategy"), `${pools.strategy}: ${pools.reason}`);
+  showPools(pools.list);
   fill(at("pools"), pools.list.map((p) => [
     p.index + (p.active ? " (active)" : ""), p.url, p.user, p.phase, known(p.difficulty, String), p.shares.accepted,
     p.shares.rejected.total, known(p.last_accepted_age_s, (s) => `${duration(s)} ago`), p.last_error || ""]),
@@ -157,7 +163,7 @@ function buildMap(chain) {
 
 async function askForChips() {
   try {
-    const answer = await fetch("/api/v1/chips");
+    const answer = await ask("GET", "/api/v1/chips");
     if (answer.ok) showChips(await answer.json());
   } catch {
     // The connection's own line tells that nothing comes.
@@ -170,15 +176,178 @@ function watchConnection() {
   document.body.classList.toggle("stale", lost && lastHeard > 0);
   at("connection").classList.toggle("lost", lost);
   put(at("connection"), lost
-    ? (lastHeard ? `no connection for ${duration((Date.now() - lastHeard) / 1000)}: these numbers are old` : "connecting")
+    ? (needsToken ? "a token is needed to read" : lastHeard ? `no connection for ${duration((Date.now() - lastHeard) / 1000)}: these numbers are old` : "connecting")
     : "live");
 }
 
-const live = new EventSource("/api/v1/live");
-live.addEventListener("status", (message) => showStatus(JSON.parse(message.data)));
-live.addEventListener("events", (message) => showEvents(JSON.parse(message.data)));
-// A new stream tells all events anew.
-live.addEventListener("open", () => at("events").replaceChildren());
+// Every request, with the token when there is one.
+function ask(method, path, body) {
+  const headers = {};
+  const token = sessionStorage.getItem("token");
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
+}
+
+// Asks for a change and tells how it went.
+async function order(what, method, path, body) {
+  put(at("outcome"), `${what} ...`);
+  try {
+    const answer = await ask(method, path, body);
+    const told = await answer.json();
+    const waiting = (told.restart_needed || []).join(", ");
+    put(at("outcome"), answer.ok
+      ? `${what}: done${waiting ? `; at the next start: ${waiting}` : ""}`
+      : `${what}: ${told.error.message}; ${told.error.hint}`);
+    return answer.ok;
+  } catch {
+    put(at("outcome"), `${what}: no answer`);
+    return false;
+  }
+}
+
+// Buttons beside each pool are made once for a number of pools, so that the focus stays.
+function showPools(list) {
+  poolsShown = list;
+  const choice = at("pool-index");
+  if (choice.options.length !== list.length + 1) {
+    while (choice.options.length > 1) choice.remove(1);
+    list.forEach((pool) => choice.add(new Option(`pool ${pool.index}`, pool.index)));
+  }
+}
+
+function showPoolActions() {
+  const rows = at("pools").rows;
+  for (const [index, row] of [...rows].entries()) {
+    const cell = row.cells[9] || row.insertCell();
+    if (cell.children.length) continue;
+    for (const [name, method, path] of [
+      ["Switch to", "POST", "/switch"], ["Enable", "POST", "/enable"], ["Disable", "POST", "/disable"], ["Remove", "DELETE", ""]]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = name;
+      button.setAttribute("aria-label", `${name} pool ${index}`);
+      button.addEventListener("click", () => order(`${name} pool ${index}`, method, `/api/v1/pools/${index}${path}`));
+      cell.append(button);
+    }
+  }
+}
+
+// Points that are not known leave a gap in the line.
+function draw(place, caption, name, moments, value, write) {
+  const known = moments.map(value).filter((v) => v !== null);
+  const svg = at(place);
+  if (!known.length) {
+    svg.replaceChildren();
+    put(at(caption), `${name}: not known yet`);
+    return;
+  }
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  put(at(caption), `${name}: ${write(known[known.length - 1])}, from ${write(low)} to ${write(high)}`);
+  const span = high - low || 1;
+  let path = "";
+  let pen = "M";
+  moments.forEach((moment, index) => {
+    const v = value(moment);
+    if (v === null) { pen = "M"; return; }
+    const x = moments.length > 1 ? (600 * index) / (moments.length - 1) : 300;
+    path += `${pen}${x.toFixed(1)} ${(112 - (104 * (v - low)) / span).toFixed(1)}`;
+    pen = "L";
+  });
+  const line = document.createElementNS(svg.namespaceURI, "path");
+  line.setAttribute("d", path);
+  line.setAttribute("class", "line");
+  svg.replaceChildren(line);
+}
+
+async function askForHistory() {
+  try {
+    const answer = await ask("GET", "/api/v1/history");
+    if (!answer.ok) return;
+    const { moments } = await answer.json();
+    draw("rate-chart", "rate-chart-caption", "Hashrate credited", moments, (m) => m.hash_rate, rate);
+    draw("temperature-chart", "temperature-chart-caption", "Hottest chain", moments, (m) => m.temperature, (t) => `${t.toFixed(1)} C`);
+    draw("power-chart", "power-chart-caption", "Power", moments, (m) => m.power, (w) => `${w.toFixed(0)} W`);
+  } catch {
+    // The connection's own line tells that nothing comes.
+  }
+}
+
+function hear(block) {
+  const field = (name) => {
+    const line = block.split("\n").find((each) => each.startsWith(name));
+    return line === undefined ? "" : line.slice(name.length);
+  };
+  const data = field("data: ");
+  if (!data) return;
+  if (field("event: ") === "status") { showStatus(JSON.parse(data)); showPoolActions(); }
+  else showEvents(JSON.parse(data));
+}
+
+// The stream is read by fetch, for an EventSource cannot send a token.
+async function listen() {
+  listening = new AbortController();
+  const token = sessionStorage.getItem("token");
+  try {
+    const answer = await fetch("/api/v1/live", {
+      headers: token ? { Authorization: `Bearer ${token}` } : {}, signal: listening.signal });
+    needsToken = answer.status === 401;
+    if (answer.ok) {
+      // A new stream tells all events anew.
+      at("events").replaceChildren();
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      let rest = "";
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        const blocks = (rest + value).split("\n\n");
+        rest = blocks.pop();
+        blocks.forEach(hear);
+      }
+    }
+  } catch {
+    // Asked again below; the connection's own line tells that nothing comes.
+  }
+  setTimeout(listen, LISTEN_AGAIN);
+}
+
+for (const button of document.querySelectorAll("[data-order]")) {
+  button.addEventListener("click", () => order(button.textContent, "POST", `/api/v1/control/${button.dataset.order}`));
+}
+let locating = false;
+at("locate").addEventListener("click", async () => {
+  if (await order(locating ? "Stop blinking" : "Locate", "PUT", "/api/v1/locate", { on: !locating })) locating = !locating;
+});
+at("token-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const token = at("token").value.trim();
+  if (token) sessionStorage.setItem("token", token); else sessionStorage.removeItem("token");
+  at("token").value = "";
+  put(at("outcome"), token ? "the token is used from now on" : "no token is used any more");
+  listening.abort();
+});
+at("fan-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const mode = at("fan-mode").value;
+  order("Set fans", "PATCH", "/api/v1/fans", mode === "fixed" ? { mode, duty: at("fan-duty").valueAsNumber } : { mode });
+});
+at("pool-index").addEventListener("change", () => {
+  const pool = poolsShown[at("pool-index").value];
+  at("pool-url").value = pool ? pool.url : "";
+  at("pool-user").value = pool ? pool.user : "";
+  at("pool-password").value = "";
+});
+at("pool-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const index = at("pool-index").value;
+  const body = { url: at("pool-url").value, user: at("pool-user").value };
+  if (at("pool-password").value) body.password = at("pool-password").value;
+  if (index === "") order("Add a pool", "POST", "/api/v1/pools", body);
+  else order(`Change pool ${index}`, "PATCH", `/api/v1/pools/${index}`, body);
+});
 setInterval(watchConnection, 1000);
 setInterval(askForChips, CHIPS_EVERY);
+setInterval(askForHistory, HISTORY_EVERY);
+listen();
 askForChips();
+askForHistory();
