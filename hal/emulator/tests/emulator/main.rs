@@ -3,6 +3,7 @@
 
 mod chain_behaviour;
 mod chain_captures;
+mod chain_faults;
 mod common;
 mod faults;
 mod machine;
