@@ -7,12 +7,15 @@
 //! | `clear 1`, `clear all` | `ok` |
 //! | `reset 0 hold`, `reset 0 release` | `ok`; drives the reset line of chain 0 |
 //! | `power on`, `power off` | `ok`; enables the supply at its nominal voltage |
+//! | `enable on`, `enable off` | `ok`; drives the supply's enable line alone |
+//! | `fan 40 front left` | `ok`; drives a fan at that duty in percent |
 //! | `status` | the machine as it really is, as TOML, and an empty line |
 //! | `help` | these commands |
 //!
 //! What goes wrong is answered by `error` and what to do.
 
 use crate::{fault::Fault, machine::Control};
+use cgminer_hal::units::DutyPercent;
 use serde::Deserialize;
 use std::{io, time::Duration};
 use tokio::{
@@ -21,7 +24,7 @@ use tokio::{
 };
 
 const HELP: &str = "ok inject [for SECONDS] { fault = \"...\", ... } | clear NUMBER|all | \
-     reset CHAIN hold|release | power on|off | status | help";
+     reset CHAIN hold|release | power on|off | enable on|off | fan PERCENT NAME | status | help";
 const LINE_MAX: u64 = 4096;
 const CONNECTIONS_MAX: usize = 8;
 
@@ -43,6 +46,11 @@ pub fn answer(control: &Control, line: &str) -> String {
             control.set_power(switch == "on");
             Ok("ok".into())
         }
+        ("enable", switch @ ("on" | "off")) => {
+            control.set_enable(switch == "on");
+            Ok("ok".into())
+        }
+        ("fan", rest) => fan(control, rest),
         ("status", "") => status(control),
         ("help", _) => Ok(HELP.into()),
         _ => Err(format!("unknown command {word:?}; try `help`")),
@@ -153,6 +161,20 @@ fn reset(control: &Control, rest: &str) -> Result<String, String> {
     }
 }
 
+fn fan(control: &Control, rest: &str) -> Result<String, String> {
+    let (percent, name) = rest
+        .split_once(' ')
+        .ok_or("say `fan PERCENT NAME`, as in `fan 40 front left`")?;
+    let duty: f32 = percent
+        .parse()
+        .map_err(|_| format!("{percent:?} is no number of percent"))?;
+    if control.drive_fan(name, DutyPercent(duty)) {
+        Ok("ok".into())
+    } else {
+        Err(format!("no fan {name:?} is driven by a line"))
+    }
+}
+
 fn status(control: &Control) -> Result<String, String> {
     toml::to_string(&control.truth()).map_err(|error| error.to_string())
 }
@@ -203,6 +225,9 @@ mod tests {
             "reset 2 hold",
             "power on",
             "power off",
+            "enable on",
+            "enable off",
+            "fan 40 front left",
             "help",
         ] {
             assert!(answer(&control, line).starts_with("ok"), "{line}");
@@ -222,6 +247,10 @@ mod tests {
             ("clear x", "number"),
             ("reset 9 hold", "no chain 9"),
             ("reset 0 shake", "hold"),
+            ("enable maybe", "help"),
+            ("fan 40", "fan PERCENT"),
+            ("fan much front left", "percent"),
+            ("fan 40 middle", "middle"),
         ] {
             let answered = answer(&control, line);
             assert!(
@@ -233,7 +262,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_line_makes_answering_panic(line in "(inject|clear|reset|power|status)?( for)? ?\\PC{0,80}") {
+        fn no_line_makes_answering_panic(line in "(inject|clear|reset|power|enable|fan|status)?( for)? ?\\PC{0,80}") {
             let _ = answer(&control(), &line);
         }
     }

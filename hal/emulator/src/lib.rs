@@ -9,3 +9,4 @@ pub mod machine;
 mod parts;
 pub mod scenario;
 pub mod transport;
+pub mod usbip;

@@ -7,18 +7,21 @@ use cgminer_emulator::{
     machine::{Machine, MachineSettings},
     scenario::Scenario,
     transport::{self, Pty},
+    usbip,
 };
 use lexopt::prelude::{Long, Short, ValueExt};
-use std::{error::Error, fs, io::Write, path::PathBuf, process::ExitCode};
+use std::{error::Error, fs, io::Write, net::SocketAddr, path::PathBuf, process::ExitCode};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 const USAGE: &str = "\
 Usage: cgminer-emulator [--machine l7|every-part|FILE] [--directory DIR] [--sockets] [--off]
-                        [--seed NUMBER] [--scenario FILE]
+                        [--seed NUMBER] [--scenario FILE] [--usbip BUS@ADDRESS:PORT]
 
 Runs an emulated machine in real time. Each chain's serial line appears in DIR (default: emulated)
 as chain0, chain1 ...: a pseudo-terminal, or with --sockets a Unix socket. DIR/control takes
-commands; say `help` to it. The supply is on and the resets are let go unless --off is given.";
+commands; say `help` to it. The supply is on and the resets are let go unless --off is given.
+--usbip serves an I2C bus of the machine as a USB adapter, for a Linux kernel to attach to by USB/IP.";
 
 type Failure = Box<dyn Error>;
 
@@ -29,6 +32,7 @@ struct Options {
     off: bool,
     seed: u64,
     scenario: Option<Scenario>,
+    usbip: Option<(String, SocketAddr)>,
 }
 
 fn main() -> ExitCode {
@@ -59,6 +63,7 @@ fn options() -> Result<Option<Options>, Failure> {
         off: false,
         seed: 1,
         scenario: None,
+        usbip: None,
     };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
@@ -73,6 +78,13 @@ fn options() -> Result<Option<Options>, Failure> {
                 let text = fs::read_to_string(&path)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
                 options.scenario = Some(Scenario::from_toml(&text)?);
+            }
+            Long("usbip") => {
+                let value = arguments.value()?.string()?;
+                let (bus, address) = value
+                    .split_once('@')
+                    .ok_or("--usbip: say it as in i2c-1@127.0.0.1:3240")?;
+                options.usbip = Some((bus.into(), address.parse()?));
             }
             Short('h') | Long("help") => return Ok(None),
             _ => return Err(format!("{}\n{USAGE}", argument.unexpected()).into()),
@@ -114,6 +126,17 @@ async fn serve(options: Options) -> Result<(), Failure> {
     tokio::spawn(control::serve(transport::listen(&path)?, handle.clone()));
     writeln!(std::io::stdout(), "control: {}", path.display())?;
     left.push(path);
+    if let Some((bus, address)) = options.usbip {
+        let listener = TcpListener::bind(address)
+            .await
+            .map_err(|error| format!("--usbip {address}: {error}"))?;
+        writeln!(std::io::stdout(), "{bus}: {}", listener.local_addr()?)?;
+        let bus = machine.devices().bus(&bus);
+        if bus.addresses().is_empty() {
+            return Err("--usbip: the machine has no parts on that bus".into());
+        }
+        tokio::spawn(usbip::serve(listener, bus));
+    }
     if !options.off {
         handle.set_power(true);
         for chain in 0..machine.chains().count() {

@@ -30,6 +30,7 @@ use crate::{
 use cgminer_hal::{
     emulated::{DeviceUart, GpioLine, PwmLine, TachLine, UartSocket, Wiring, uart_line},
     gpio::{Level, SignalSpec},
+    units::DutyPercent,
 };
 use std::{io, sync::Arc, thread, time::Duration};
 use tokio::sync::Notify;
@@ -265,10 +266,21 @@ impl Control {
 
     /// Enables or disables the supply, as the control board would, at the machine's nominal voltage.
     pub fn set_power(&self, on: bool) {
+        self.set_enable(on);
+        self.world.with(|world| world.deliver_nominal(on));
+    }
+
+    /// Drives the supply's enable line alone, as the control board would; its controller decides on the rest.
+    pub fn set_enable(&self, on: bool) {
         if let Some((line, active_is_high)) = &self.enable {
             line.set(on == *active_is_high);
         }
-        self.world.with(|world| world.deliver_nominal(on));
+    }
+
+    /// Drives a fan, as the control board would; false when there is none of that name.
+    pub fn drive_fan(&self, name: &str, duty: DutyPercent) -> bool {
+        let fan = self.world.with(|world| world.fan(name));
+        fan.map(|(pwm, _)| pwm.drive(duty)).is_some()
     }
 
     /// The machine as it really is, whatever its sensors say.
