@@ -1,6 +1,7 @@
 //! The machine that a command drives: a real one by its board file, or an emulated one inside this process.
 
 use super::Failure;
+use crate::chain::ticket_mask::SILICON_ZERO_BITS;
 use crate::chain::{Pacing, TicketMask};
 use crate::config::Config;
 use crate::miner::{ChipTraits, UartOpener};
@@ -38,18 +39,18 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The machine that this control board is in.
+    /// The machine that this control board is in. Chips that declare `zero_bits` are emulated ones at the end of its lines.
     ///
     /// # Errors
     /// When somebody else drives it, or nobody can say what it is.
-    pub fn real(config: &Config) -> Result<Self, Failure> {
+    pub fn real(config: &Config, zero_bits: Option<u8>) -> Result<Self, Failure> {
         let lock = lock(Path::new(LOCKS), "cgminer-rs-keeper")?;
         let mut devices = cgminer_hal::linux::LinuxDevices::new(LOCKS);
         Ok(Self {
             recognised: recognised(config, &mut devices)?,
             devices: Arc::new(Mutex::new(devices)),
-            chips: ChipTraits::SILICON,
-            emulated: false,
+            chips: chips(zero_bits, Pacing::CAPTURED),
+            emulated: zero_bits.is_some(),
             _lock: lock,
         })
     }
@@ -81,15 +82,16 @@ pub fn uart_openers(board: &BoardFile, devices: &SharedDevices) -> Vec<UartOpene
         .collect()
 }
 
-/// What chips are like: on silicon, or with the zero bits that an emulated machine declares.
-pub fn chips(declared: Option<u8>) -> ChipTraits {
+/// What chips are like: on silicon, or with the zero bits that emulated ones declare. At the end of real lines those are
+/// brought up at silicon's pace.
+pub fn chips(declared: Option<u8>, pacing: Pacing) -> ChipTraits {
     let Some(hardwired_zero_bits) = declared else {
         return ChipTraits::SILICON;
     };
     ChipTraits {
-        hardwired_zero_bits,
+        hardwired_zero_bits: hardwired_zero_bits.min(SILICON_ZERO_BITS),
         ticket_mask: TicketMask::ALL,
-        pacing: Pacing::EMULATED,
+        pacing,
     }
 }
 
@@ -151,13 +153,12 @@ impl EmulatedWishes {
         Ok(())
     }
 
-    /// Refuses wishes of an emulated machine where none is asked for.
+    /// Refuses wishes of an emulated machine where none is asked for. Chips may declare zero bits at real lines, too.
     ///
     /// # Errors
     /// With the option.
     pub fn without_emulation(&self) -> Result<(), Failure> {
         let wished = [
-            ("--zero-bits", self.zero_bits.is_some()),
             ("--machine", self.machine.is_some()),
             ("--scenario", self.scenario.is_some()),
             ("--control", self.control.is_some()),
@@ -200,6 +201,7 @@ pub mod emulation {
     //! The emulated machine.
 
     use super::{EmulatedWishes, Machine, chips, lock, recognised};
+    use crate::chain::Pacing;
     use crate::chain::ticket_mask::SILICON_ZERO_BITS;
     use crate::cli::Failure;
     use crate::cli::single::keeper_directory;
@@ -257,7 +259,7 @@ pub mod emulation {
             machine: Machine {
                 recognised: recognised(config, &mut devices)?,
                 devices: Arc::new(Mutex::new(devices)),
-                chips: chips(Some(hardwired_zero_bits)),
+                chips: chips(Some(hardwired_zero_bits), Pacing::EMULATED),
                 emulated: true,
                 _lock: lock,
             },

@@ -46,7 +46,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
         if emulated {
             drive_emulated(&wishes, (config, recipe), told, stop).await
         } else {
-            let machine = Machine::real(&config)?;
+            let machine = Machine::real(&config, wishes.zero_bits)?;
             let wall = told.map(|options| Wall {
                 options,
                 devices: machine
@@ -55,7 +55,8 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
                     .iter()
                     .map(|chain| chain.uart.device.clone().into())
                     .collect(),
-                zero_bits: None,
+                zero_bits: wishes.zero_bits,
+                emulated: false,
             });
             drive(machine, (config, recipe), wall, stop).await
         }
@@ -99,6 +100,7 @@ async fn drive_emulated(
                 .ptys()
                 .map_err(|error| Failure::Other(error.to_string()))?,
             zero_bits: Some(emulation.hardwired_zero_bits),
+            emulated: true,
         }),
         None => None,
     };

@@ -5,6 +5,7 @@ use super::machine::{LOCKS, Machine, SharedDevices, chips, named_board, uart_ope
 use super::options::Options;
 use super::run::runtime;
 use super::{Failure, logs, single};
+use crate::chain::Pacing;
 use crate::config::{Config, Recipe};
 use crate::keeper;
 use crate::keeper::host::ProcessHost;
@@ -37,6 +38,8 @@ pub struct Wall {
     pub devices: Vec<PathBuf>,
     /// Zero bits of emulated chips; none for silicon.
     pub zero_bits: Option<u8>,
+    /// Whether the machine around the chips is emulated too.
+    pub emulated: bool,
 }
 
 /// Keeps the machine and lets another process mine, until `stop` resolves and the machine is off.
@@ -94,6 +97,7 @@ impl Wall {
             .cloned()
             .chain(devices)
             .chain(bits)
+            .chain(self.emulated.then(|| "--emulated".into()))
             .collect()
     }
 }
@@ -129,10 +133,12 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
         options: Vec::new(),
         devices: Vec::new(),
         zero_bits: None,
+        emulated: false,
     };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("device") => wall.devices.push(parser.value()?.into()),
+            Long("emulated") => wall.emulated = true,
             Long("zero-bits") => wall.zero_bits = Some(parser.value()?.parse()?),
             other => {
                 let flag = Options::flag(other)?;
@@ -143,7 +149,12 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
     // All that is the owner's alone is read now; after that it cannot be.
     let recipe = options.recipe();
     let config = recipe.load()?.config;
-    let (board, chips) = (named_board(&config)?, chips(wall.zero_bits));
+    let pacing = if wall.emulated {
+        Pacing::EMULATED
+    } else {
+        Pacing::CAPTURED
+    };
+    let (board, chips) = (named_board(&config)?, chips(wall.zero_bits, pacing));
     let link = link()?;
     let measures = confine::confine(&Plan {
         account: confine::account(&wall.devices),

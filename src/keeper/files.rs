@@ -31,6 +31,13 @@ impl Files {
             Ok((kept, written)) => (Some(kept), written),
             Err(error) => (None, Err(io::Error::other(error))),
         };
+        let unclean_ends = kept.as_ref().map_or(0, Kept::unclean_ends);
+        if unclean_ends > 0 {
+            tracing::warn!(
+                times = unclean_ends,
+                "the keeper before this one ended without a wanted stop: a crash, the watchdog or a cut of the mains"
+            );
+        }
         let mut files = Self {
             latch: kept.as_ref().and_then(Kept::latch),
             kept,

@@ -79,6 +79,12 @@ impl Kept {
         })
     }
 
+    /// How many keepers in a row before this one ended without a wanted stop, each soon after the one before it.
+    #[must_use]
+    pub fn unclean_ends(&self) -> u32 {
+        self.content.unclean_ends
+    }
+
     /// Keeps a latched cause, or forgets it. Writes only what is new.
     ///
     /// # Errors
@@ -216,7 +222,9 @@ mod tests {
         starts(20, &|kept| kept.end().unwrap());
         starts(20, &|kept| kept.harmless().unwrap());
         assert_eq!(Kept::begin(&path).0.latch(), None);
-        starts(UNCLEAN_ENDS_MAX, &|_| {});
+        starts(UNCLEAN_ENDS_MAX - 3, &|_| {});
+        // With the two that only looked.
+        assert_eq!(Kept::begin(&path).0.unclean_ends(), UNCLEAN_ENDS_MAX - 1);
         let latch = Kept::begin(&path).0.latch().unwrap();
         assert!(
             matches!(latch.cause, Cause::UncleanBoots { .. }),

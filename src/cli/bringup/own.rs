@@ -46,7 +46,7 @@ pub(super) async fn act(
         #[cfg(not(feature = "emulator"))]
         return Err(Failure::Usage("this build has no emulated machine".into()));
     }
-    let machine = Machine::real(&config)?;
+    let machine = Machine::real(&config, None)?;
     keep(command, &machine, config, asked.lasting, stop).await
 }
 
