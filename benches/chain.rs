@@ -1,5 +1,9 @@
 //! What the wire costs: `cargo bench --bench chain`.
 
+#![allow(
+    missing_docs,
+    reason = "criterion's macro makes a function without any"
+)]
 #![allow(clippy::expect_used)] // a bench that cannot start should say so and stop
 
 use cgminer_hal::emulated::{DeviceUart, uart_pair};

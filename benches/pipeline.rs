@@ -3,6 +3,10 @@
 //!
 //! The pool is a thread behind a loopback TCP connection, the chips are the emulated L7 (3 x 126) in another. Between them runs
 //! the daemon's own code: session, manager, chain tasks. Times are taken where bytes cross the process's edge.
+#![allow(
+    missing_docs,
+    reason = "criterion's macro makes a function without any"
+)]
 #![allow(clippy::expect_used, reason = "what cannot go on says why")]
 
 mod pipeline {

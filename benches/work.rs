@@ -2,6 +2,10 @@
 //!
 //! The coinbase has 200 bytes and the merkle path 12 branches, as in a full block.
 
+#![allow(
+    missing_docs,
+    reason = "criterion's macro makes a function without any"
+)]
 #![allow(clippy::expect_used)] // a bench that cannot start should say so and stop
 
 use cgminer_rs::work::sha256::Midstate;

@@ -282,11 +282,12 @@ impl Manager {
     /// To the source of the session that made its job, never to another.
     fn route(&mut self, mut share: Share) {
         let sequence = share.job.sequence;
-        if let Ok(at) = self
+        let restamped = self
             .restamped
             .binary_search_by_key(&sequence, |(number, _)| *number)
-            && let Some((_, job)) = self.restamped.get(at)
-        {
+            .ok()
+            .and_then(|at| self.restamped.get(at));
+        if let Some((_, job)) = restamped {
             share.job = Arc::clone(job);
         }
         let session = share.job.session;

@@ -260,9 +260,8 @@ impl Session {
             },
             _ => {}
         }
-        if let Some(sent_at) = self.ledger.oldest_sent_at()
-            && now >= sent_at + deadlines.submit_reply
-        {
+        let overdue = |sent_at: &Instant| now >= *sent_at + deadlines.submit_reply;
+        if let Some(sent_at) = self.ledger.oldest_sent_at().filter(overdue) {
             // Not a line since that share went out: the connection is dead, whatever TCP thinks.
             if self.last_line_at <= sent_at {
                 return self.end(EndReason::SharesUnanswered);
@@ -403,9 +402,8 @@ impl Session {
             tracing::warn!(pool = %self.settings.url, %error, "share rejected");
         }
         self.judge_pool();
-        if self.ledger.oldest_sent_at().is_none()
-            && let Some((_, reason)) = self.farewell.take()
-        {
+        let all_answered = self.ledger.oldest_sent_at().is_none();
+        if let Some((_, reason)) = self.farewell.take_if(|_| all_answered) {
             self.end(reason);
         }
     }

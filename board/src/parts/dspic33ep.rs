@@ -121,7 +121,7 @@ pub fn decode(command: u8, raw: &[u8]) -> Result<Vec<u8, ANSWER_MAX>, Problem> {
     if *got != expected {
         return damaged(format!("sum {got:#04x} where {expected:#04x} is due"));
     }
-    Vec::from_slice(data).map_err(|_| Problem::Damaged(format!("{} bytes", raw.len())))
+    Vec::from_slice(data).map_err(|()| Problem::Damaged(format!("{} bytes", raw.len())))
 }
 
 impl<I: I2c + Send> VoltageController for Dspic33ep<I> {

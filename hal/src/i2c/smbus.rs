@@ -82,7 +82,7 @@ impl<I: I2c> Smbus<I> {
         let Some((block, after)) = rest.split_at_checked(length) else {
             return Err(too_long);
         };
-        let block = Vec::from_slice(block).map_err(|_| too_long)?;
+        let block = Vec::from_slice(block).map_err(|()| too_long)?;
         if let (true, Some(&got)) = (self.pec, after.first()) {
             let head = [self.write_address(), command, self.read_address(), raw[0]];
             check(got, crc8(crc8(0, &head), &block))?;
@@ -129,7 +129,7 @@ impl<I: I2c> Smbus<I> {
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SmbusError<I::Error>> {
         let mut message =
-            Vec::<u8, 4>::from_slice(bytes).map_err(|_| SmbusError::BlockLength(bytes.len()))?;
+            Vec::<u8, 4>::from_slice(bytes).map_err(|()| SmbusError::BlockLength(bytes.len()))?;
         if self.pec {
             let code = crc8(crc8(0, &[self.write_address()]), bytes);
             message

@@ -123,9 +123,8 @@ impl Sharing {
         let current = claims
             .iter()
             .find(|claim| Some(claim.pool) == active && claim.weight > 0);
-        if let (Some(current), Some(began)) = (current, self.turn_began)
-            && now < began + SHORTEST_TURN
-        {
+        let turn = current.zip(self.turn_began);
+        if let Some((current, _)) = turn.filter(|(_, began)| now < *began + SHORTEST_TURN) {
             return Decision {
                 pool: Some(current.pool),
                 reason: "it has its part of the work",

@@ -50,7 +50,7 @@ impl Frame {
     /// [`FrameError::Length`] for a body of more than 32 bytes.
     pub fn new(command: u8, payload: &[u8]) -> Result<Self, FrameError> {
         let payload = Vec::from_slice(payload)
-            .map_err(|_| FrameError::Length(u8::try_from(payload.len()).unwrap_or(u8::MAX)))?;
+            .map_err(|()| FrameError::Length(u8::try_from(payload.len()).unwrap_or(u8::MAX)))?;
         Ok(Self { command, payload })
     }
 
