@@ -31,12 +31,12 @@ endef
 CGMINER_RS_POST_INSTALL_TARGET_HOOKS += CGMINER_RS_INSTALL_CONFIGURATION
 
 define CGMINER_RS_INSTALL_INIT_SYSV
-	$(INSTALL) -D -m 0755 $(CGMINER_RS_PKGDIR)/S90cgminer-rs \
-		$(TARGET_DIR)/etc/init.d/S90cgminer-rs
+	$(INSTALL) -D -m 0755 $(CGMINER_RS_PKGDIR)/S05cgminer-rs \
+		$(TARGET_DIR)/etc/init.d/S05cgminer-rs
 endef
 
 define CGMINER_RS_INSTALL_INIT_SYSTEMD
-	$(INSTALL) -D -m 0644 $(CGMINER_RS_PKGDIR)/cgminer-rs.service \
+	$(INSTALL) -D -m 0644 $(@D)/deploy/cgminer-rs.service \
 		$(TARGET_DIR)/usr/lib/systemd/system/cgminer-rs.service
 endef
 
