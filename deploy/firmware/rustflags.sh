@@ -4,4 +4,4 @@
 set -euo pipefail
 script=$(realpath "$(dirname "$0")")/discard-unwind-tables.ld
 echo "-Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,-z,pack-relative-relocs \
--Clink-arg=-Wl,-T,$script -Clink-arg=-Wl,--no-eh-frame-hdr"
+-Clink-arg=-Wl,-T,$script -Clink-arg=-Wl,--no-eh-frame-hdr -Clink-arg=-s"

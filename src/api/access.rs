@@ -191,7 +191,7 @@ fn household(address: IpAddr) -> IpAddr {
             let network = u128::from(address) & !u128::from(u64::MAX);
             Ipv6Addr::from(network).into()
         }
-        address => address,
+        IpAddr::V4(address) => address.into(),
     }
 }
 
@@ -341,7 +341,7 @@ mod tests {
     fn each_address_has_a_rate_and_a_burst() {
         let mut keeper = Gatekeeper::default();
         let mut now = Instant::now();
-        let mut admitted = |keeper: &mut Gatekeeper, now, tries: usize| {
+        let admitted = |keeper: &mut Gatekeeper, now, tries: usize| {
             (0..tries)
                 .filter(|_| keeper.admit(PEER, 5.0, now).is_ok())
                 .count()

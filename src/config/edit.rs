@@ -4,6 +4,7 @@
 //! would be with the change made to its values. A layout that this cannot do (pools in one line, dotted keys) is refused.
 
 use cgminer_board::document::Segment;
+use std::fmt::Write as _;
 use std::ops::Range;
 use thiserror::Error;
 use toml::Spanned;
@@ -184,7 +185,7 @@ fn place_of(
         Edit::Append { entry, .. } => {
             let mut lines = format!("{}[[{section}]]\n", gap(text));
             for (name, value) in entry {
-                lines.push_str(&format!("{name} = {value}\n"));
+                let _ = writeln!(lines, "{name} = {value}");
             }
             Ok((text.len()..text.len(), lines))
         }
@@ -220,7 +221,7 @@ fn entry_of<'a, 'i>(
         .get_ref()
         .as_array()
         .ok_or(EditError::Layout { section })?;
-    let entry = list.iter().nth(index);
+    let entry = list.get(index);
     entry.map(Some).ok_or(EditError::NoEntry { section, index })
 }
 

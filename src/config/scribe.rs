@@ -10,6 +10,7 @@ use super::recipe::Recipe;
 use super::schema::{Config, CoolingMode};
 use super::token::hash;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::MetadataExt;
@@ -212,7 +213,7 @@ impl Desk {
                     seen.ctime_nsec(),
                 )
             });
-            stamp.push_str(&format!(" {} {:?}", path.display(), seen.ok()));
+            let _ = write!(stamp, " {} {:?}", path.display(), seen.ok());
         }
         hash(&stamp)
     }
