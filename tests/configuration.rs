@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use cgminer_rs::api::local::{self, LocalError};
-use cgminer_rs::config::scribe::{Ask, Scribe, Told, ask};
+use cgminer_rs::config::scribe::{Ask, Scribe, ask};
 use cgminer_rs::config::{Recipe, hash, parse};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -191,9 +191,8 @@ fn write_until_killed(directory: &Path) -> ! {
 /// A configuration of some KiB, so that a torn one has many ways to be torn.
 fn configuration(letter: &str) -> String {
     let comment = letter.repeat(100);
-    let mut text = format!("# {comment}\n").repeat(100);
-    text.push_str(&format!("[log]\nlevel = \"{letter}=info\"\n"));
-    text
+    let filling = format!("# {comment}\n").repeat(100);
+    format!("{filling}[log]\nlevel = \"{letter}=info\"\n")
 }
 
 #[test]

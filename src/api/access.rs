@@ -301,7 +301,7 @@ mod tests {
                 );
             }
             let lock = LOCK.0 * 2_u32.pow(round);
-            now += lock - Duration::from_secs(1);
+            now += lock.saturating_sub(Duration::from_secs(1));
             assert_eq!(
                 code(keeper.identify(PEER, Some(&right), &access, now)),
                 "locked_out"

@@ -302,7 +302,7 @@ mod tests {
 
     struct Office {
         directory: tempfile::TempDir,
-        _scribe: Scribe,
+        scribe: Scribe,
     }
 
     impl Office {
@@ -315,10 +315,7 @@ mod tests {
             };
             fs::write(&recipe.file, text).unwrap();
             let scribe = Scribe::start(recipe, directory.path()).unwrap();
-            Self {
-                directory,
-                _scribe: scribe,
-            }
+            Self { directory, scribe }
         }
 
         fn ask(&self, question: &Ask) -> Told {
@@ -406,7 +403,7 @@ mod tests {
     fn a_wish_to_read_again_changes_the_stamp_and_nonsense_is_answered() {
         let office = Office::new("");
         let stamp = office.stamp();
-        office._scribe.reread().ask();
+        office.scribe.reread().ask();
         assert_ne!(stamp, office.stamp());
         let mut stream = UnixStream::connect(office.directory.path().join(SOCKET)).unwrap();
         stream.write_all(b"{{{").unwrap();
