@@ -38,7 +38,7 @@ demo-smoke:
 bench:
 	$(CARGO) bench --workspace
 
-.PHONY: arm arm64 test-arm test-arm64
+.PHONY: arm arm64 test-arm test-arm64 board-test
 
 # Cross builds by Debian's own packages; the toolchain is made at the first use.
 arm: target/cross/complete
@@ -54,5 +54,14 @@ test-arm: target/cross/complete
 test-arm64: target/cross/complete
 	deploy/cross/cargo.sh arm64 test --workspace
 
+# The daemon on an emulated control board with a real kernel: tests/board/run.py.
+board-test: arm target/board/complete
+	$(CARGO) build --package cgminer-emulator
+	python3 tests/board/run.py target/cross-build/armv7-unknown-linux-gnueabihf/release/cgminer-rs \
+		target/debug/cgminer-emulator
+
 target/cross/complete:
 	deploy/cross/toolchain.sh
+
+target/board/complete:
+	tests/board/setup.sh
