@@ -20,6 +20,9 @@ const NOBODY: &str = "test";
 /// Variables of the daemon that hold what `pool test` may need and a command line should not show.
 const VARIABLES: &str = "CGMINER_POOL_0_";
 
+const NODE: &str =
+    "pool test tries Stratum pools; a node is tried by `run`, which tells what is wrong with it";
+
 /// Does `pool test URL`.
 pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     match parser.next()? {
@@ -54,6 +57,10 @@ fn test(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let Some(url) = url else {
         return Err(Failure::Usage("pool test needs the pool's address".into()));
     };
+    // Told before anything else can be wrong with what only a node needs.
+    if url.starts_with("http://") {
+        return Err(Failure::Usage(NODE.into()));
+    }
     let environment: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .filter(|(name, _)| name.starts_with(VARIABLES) && name != "CGMINER_POOL_0_URL")
@@ -76,9 +83,7 @@ fn test(mut parser: lexopt::Parser) -> Result<(), Failure> {
         return Err(Failure::Other("there is no pool to try".into()));
     };
     let PoolAddress::Stratum(address) = &pool.url else {
-        return Err(Failure::Usage(
-            "pool test tries Stratum pools; a node is tried by `run`, which tells what is wrong with it".into(),
-        ));
+        return Err(Failure::Usage(NODE.into()));
     };
     let settings = stratum_settings(pool, address);
     let connector = route::connector(Arc::new(DirectConnector::system()), &settings);

@@ -6,8 +6,7 @@ use super::secret::Secret;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
@@ -54,7 +53,7 @@ impl FreshToken {
     /// When the system has none.
     pub fn make(name: &str, role: Role) -> io::Result<Self> {
         let mut bytes = [0; TOKEN_BYTES];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        cgminer_hal::linux::random::fill(&mut bytes)?;
         let text = format!("{PREFIX}{}", hex(&bytes));
         let kept = TokenSection {
             name: name.into(),

@@ -6,6 +6,7 @@ mod i2c;
 mod led;
 mod lock;
 mod pwm;
+pub mod random;
 mod spi;
 mod sysfs;
 mod tach;

@@ -62,6 +62,9 @@ pub fn run(noun: &str, mut parser: lexopt::Parser) -> Result<(), Failure> {
     let command = Command::parse(&words)?;
     if !asked.emulated {
         asked.wishes.without_emulation()?;
+        if asked.wishes.zero_bits.is_some() {
+            return Err(Failure::Usage("--zero-bits is for --emulated alone".into()));
+        }
     }
     // Somebody looks at the answer; the log's small talk would stand between its lines.
     asked.options.prefer("log.level=warn");
