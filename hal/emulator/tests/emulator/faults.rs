@@ -442,7 +442,9 @@ fn every_documented_fault_comes_by_the_control_socket_and_by_scenario_and_goes_a
         shop.wait(1);
         assert_eq!(shop.control.truth().faults.len(), 1, "{spelled}");
         assert_eq!(answer(&shop.control, &format!("clear {id}")), "ok");
-        scenario += &format!("[[steps]]\nat = 1\nfor = 2\ninject = {spelled}\n");
+        scenario.push_str("[[steps]]\nat = 1\nfor = 2\ninject = ");
+        scenario.push_str(&spelled);
+        scenario.push('\n');
     }
     assert_eq!(shop.control.truth().faults.len(), 0);
     let scenario = Scenario::from_toml(&scenario).unwrap();
