@@ -3,11 +3,16 @@
 //! Members, order and digits are those of cgminer 4.11.1 (API 3.7). A member that has no counterpart in this program is
 //! unknown, never a made-up number. Hashrates are those that the chips' nonces prove, as in cgminer.
 
+use super::devices::{device, device_details, devices, notify};
+use super::figures::{
+    DIFFICULTY_ONE, HASHES_PER_MEGAHASH, ago, megahashes, per_minute, percent, rate_over,
+    share_time, text,
+};
 use super::reply::{Members, Reply, Value};
 use super::request::invalid_command;
 use super::writes::CARRIED_OUT;
-use crate::telemetry::{Chain, Pool, Snapshot, WindowRate};
-use Value::{Fixed, Text, Truth, Unknown, Whole};
+use crate::telemetry::{Chain, Pool, Snapshot};
+use Value::{Fixed, Truth, Unknown, Whole};
 
 /// Commands that can be asked, and whether they may be joined.
 const READ: [(&str, bool); 18] = [
@@ -58,9 +63,6 @@ const WRITE: [&str; 25] = [
     "pgaidentify",
     "pgaset",
 ];
-/// Hashes that a share of difficulty 1 stands for.
-const DIFFICULTY_ONE: f64 = 4_294_967_296.0;
-const HASHES_PER_MEGAHASH: f64 = 1e6;
 
 /// Answers one command that reads. `joined` when it is one of several; `may_write` when the client may change something.
 pub fn answer(
@@ -265,123 +267,6 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
     ]
 }
 
-fn devices(snapshot: &Snapshot) -> Reply {
-    if snapshot.chains.is_empty() {
-        return Reply::bare('E', 10, "No ASCs");
-    }
-    let objects = snapshot
-        .chains
-        .iter()
-        .map(|chain| chain_members(snapshot, chain))
-        .collect();
-    Reply::with(
-        9,
-        format!("{} ASC(s)", snapshot.chains.len()),
-        "DEVS",
-        objects,
-    )
-}
-
-fn device(snapshot: &Snapshot, parameter: Option<&str>) -> Reply {
-    let last = snapshot.chains.len().saturating_sub(1);
-    let Some(parameter) = parameter else {
-        return Reply::bare('E', 15, "Missing device id parameter");
-    };
-    if snapshot.chains.is_empty() {
-        return Reply::bare('E', 105, "No ASCs");
-    }
-    let chain = parameter
-        .parse()
-        .ok()
-        .and_then(|index: usize| snapshot.chains.get(index));
-    if let Some(chain) = chain {
-        let members = chain_members(snapshot, chain);
-        return Reply::with(106, format!("ASC{}", chain.index), "ASC", vec![members]);
-    }
-    let shown: String = parameter.chars().take(20).collect();
-    Reply::bare(
-        'E',
-        107,
-        format!("Invalid ASC id {shown} - range is 0 - {last}"),
-    )
-}
-
-fn chain_members(snapshot: &Snapshot, chain: &Chain) -> Members {
-    let counters = &chain.counters;
-    let elapsed = snapshot.machine.uptime_s;
-    let work = counters.hashes / DIFFICULTY_ONE;
-    let index = u64::from(chain.index);
-    let mut members = vec![
-        ("ASC", Whole(index)),
-        ("Name", text(&chain.model)),
-        ("ID", Whole(index)),
-        ("Enabled", text("Y")),
-        (
-            "Status",
-            text(if chain.chips_found.is_some() {
-                "Alive"
-            } else {
-                "NoStart"
-            }),
-        ),
-        (
-            "Temperature",
-            chain
-                .temperature
-                .map_or(Unknown, |celsius| Fixed(celsius.0.into(), 2)),
-        ),
-    ];
-    members.extend(megahashes(&[chain], elapsed));
-    members.extend([
-        ("Accepted", Unknown),
-        ("Rejected", Unknown),
-        ("Hardware Errors", Whole(counters.mismatches)),
-        ("Utility", per_minute(counters.shares as f64, elapsed)),
-        ("Last Share Pool", Unknown),
-        ("Last Share Time", Unknown),
-        ("Total MH", Fixed(counters.hashes / HASHES_PER_MEGAHASH, 4)),
-        ("Diff1 Work", Whole(work as u64)),
-        ("Difficulty Accepted", Unknown),
-        ("Difficulty Rejected", Unknown),
-        ("Last Share Difficulty", Unknown),
-        ("No Device", Truth(chain.present == Some(false))),
-        ("Last Valid Work", Unknown),
-        (
-            "Device Hardware%",
-            percent(
-                counters.mismatches as f64,
-                counters.mismatches as f64 + work,
-            ),
-        ),
-        ("Device Rejected%", Unknown),
-        ("Device Elapsed", Whole(elapsed as u64)),
-    ]);
-    members
-}
-
-fn device_details(snapshot: &Snapshot) -> Reply {
-    if snapshot.chains.is_empty() {
-        return Reply::bare('E', 10, "No ASCs");
-    }
-    let details = |chain: &Chain| {
-        vec![
-            ("DEVDETAILS", Whole(chain.index.into())),
-            ("Name", text(&chain.model)),
-            ("ID", Whole(chain.index.into())),
-            ("Driver", text("cgminer-rs")),
-            ("Kernel", text("")),
-            ("Model", text(&chain.model)),
-            ("Device Path", text("")),
-        ]
-    };
-    Reply::with(
-        69,
-        "Device Details",
-        "DEVDETAILS",
-        snapshot.chains.iter().map(details).collect(),
-    )
-}
-
 /// Only pools have statistics in cgminer's sense, and few of those exist here.
 fn stats(snapshot: &Snapshot) -> Reply {
     let stats = |pool: &Pool| {
@@ -429,32 +314,6 @@ fn stats(snapshot: &Snapshot) -> Reply {
         "CGMiner stats",
         "STATS",
         snapshot.pools.list.iter().map(stats).collect(),
-    )
-}
-
-fn notify(snapshot: &Snapshot) -> Reply {
-    if snapshot.chains.is_empty() {
-        return Reply::bare('E', 10, "No ASCs");
-    }
-    let notes = |chain: &Chain| {
-        vec![
-            ("NOTIFY", Whole(chain.index.into())),
-            ("Name", text(&chain.model)),
-            ("ID", Whole(chain.index.into())),
-            ("Last Well", Unknown),
-            ("Last Not Well", Unknown),
-            (
-                "Reason Not Well",
-                text(chain.reason.as_deref().unwrap_or("None")),
-            ),
-            ("*Dev Comms Error", Whole(chain.counters.crc_errors)),
-        ]
-    };
-    Reply::with(
-        60,
-        "Notify",
-        "NOTIFY",
-        snapshot.chains.iter().map(notes).collect(),
     )
 }
 
@@ -537,70 +396,4 @@ fn count(code: u16, message: &str, name: &'static str, count: usize) -> Reply {
         name,
         vec![vec![("Count", Whole(count as u64))]],
     )
-}
-
-/// The five hashrates that summary and devices share.
-fn megahashes(chains: &[&Chain], elapsed: f64) -> Members {
-    let hashes: f64 = chains.iter().map(|chain| chain.counters.hashes).sum();
-    let rate = |seconds| {
-        rate_over(chains, seconds).map_or(Unknown, |rate| Fixed(rate / HASHES_PER_MEGAHASH, 2))
-    };
-    vec![
-        (
-            "MHS av",
-            Fixed(hashes / HASHES_PER_MEGAHASH / elapsed.max(1.0), 2),
-        ),
-        ("MHS 5s", rate(5)),
-        ("MHS 1m", rate(60)),
-        ("MHS 5m", rate(300)),
-        ("MHS 15m", rate(900)),
-    ]
-}
-
-/// Rate of all chains together over a window; unknown before the first work.
-fn rate_over(chains: &[&Chain], seconds: u64) -> Option<f64> {
-    let of_chain = |chain: &&Chain| {
-        let window: Option<&WindowRate> = chain
-            .hash_rate
-            .iter()
-            .find(|window| window.window_s == seconds);
-        window.map(|window| window.rate.0)
-    };
-    chains
-        .iter()
-        .filter_map(of_chain)
-        .reduce(|sum, next| sum + next)
-}
-
-/// Wall clock of what was so long ago; 0, as in cgminer, when it never was.
-fn ago(snapshot: &Snapshot, seconds: Option<f64>) -> Value {
-    match (snapshot.unix_time, seconds) {
-        (_, None) => Whole(0),
-        (None, Some(_)) => Unknown,
-        (Some(now), Some(seconds)) => Whole((now - seconds).max(0.0) as u64),
-    }
-}
-
-fn share_time(snapshot: &Snapshot, pool: &Pool) -> Value {
-    ago(snapshot, pool.last_accepted_age_s)
-}
-
-fn per_minute(count: f64, elapsed: f64) -> Value {
-    Fixed(count * 60.0 / elapsed.max(1.0), 2)
-}
-
-/// A part in per cent; 0 of nothing, as in cgminer.
-fn percent(part: f64, whole: f64) -> Value {
-    Fixed(
-        if whole > 0.0 {
-            100.0 * part / whole
-        } else {
-            0.0
-        },
-        4,
-    )
-}
-
-fn text(text: &str) -> Value {
-    Text(text.into())
 }

@@ -4,6 +4,8 @@
 //! place.
 
 mod commands;
+mod devices;
+mod figures;
 mod reply;
 mod request;
 mod writes;

@@ -1,0 +1,153 @@
+//! The commands of the cgminer API that tell of devices, which here are chains.
+
+use super::figures::{DIFFICULTY_ONE, HASHES_PER_MEGAHASH, megahashes, per_minute, percent, text};
+use super::reply::{Members, Reply, Value};
+use crate::telemetry::{Chain, Snapshot};
+use Value::{Fixed, Truth, Unknown, Whole};
+
+/// `devs`: every chain.
+pub fn devices(snapshot: &Snapshot) -> Reply {
+    if snapshot.chains.is_empty() {
+        return Reply::bare('E', 10, "No ASCs");
+    }
+    let objects = snapshot
+        .chains
+        .iter()
+        .map(|chain| chain_members(snapshot, chain))
+        .collect();
+    Reply::with(
+        9,
+        format!("{} ASC(s)", snapshot.chains.len()),
+        "DEVS",
+        objects,
+    )
+}
+
+/// `asc`: one chain.
+pub fn device(snapshot: &Snapshot, parameter: Option<&str>) -> Reply {
+    let last = snapshot.chains.len().saturating_sub(1);
+    let Some(parameter) = parameter else {
+        return Reply::bare('E', 15, "Missing device id parameter");
+    };
+    if snapshot.chains.is_empty() {
+        return Reply::bare('E', 105, "No ASCs");
+    }
+    let chain = parameter
+        .parse()
+        .ok()
+        .and_then(|index: usize| snapshot.chains.get(index));
+    if let Some(chain) = chain {
+        let members = chain_members(snapshot, chain);
+        return Reply::with(106, format!("ASC{}", chain.index), "ASC", vec![members]);
+    }
+    let shown: String = parameter.chars().take(20).collect();
+    Reply::bare(
+        'E',
+        107,
+        format!("Invalid ASC id {shown} - range is 0 - {last}"),
+    )
+}
+
+/// `devdetails`: what the chains are.
+pub fn device_details(snapshot: &Snapshot) -> Reply {
+    if snapshot.chains.is_empty() {
+        return Reply::bare('E', 10, "No ASCs");
+    }
+    let details = |chain: &Chain| {
+        vec![
+            ("DEVDETAILS", Whole(chain.index.into())),
+            ("Name", text(&chain.model)),
+            ("ID", Whole(chain.index.into())),
+            ("Driver", text("cgminer-rs")),
+            ("Kernel", text("")),
+            ("Model", text(&chain.model)),
+            ("Device Path", text("")),
+        ]
+    };
+    Reply::with(
+        69,
+        "Device Details",
+        "DEVDETAILS",
+        snapshot.chains.iter().map(details).collect(),
+    )
+}
+
+/// `notify`: why a chain is not well.
+pub fn notify(snapshot: &Snapshot) -> Reply {
+    if snapshot.chains.is_empty() {
+        return Reply::bare('E', 10, "No ASCs");
+    }
+    let notes = |chain: &Chain| {
+        vec![
+            ("NOTIFY", Whole(chain.index.into())),
+            ("Name", text(&chain.model)),
+            ("ID", Whole(chain.index.into())),
+            ("Last Well", Unknown),
+            ("Last Not Well", Unknown),
+            (
+                "Reason Not Well",
+                text(chain.reason.as_deref().unwrap_or("None")),
+            ),
+            ("*Dev Comms Error", Whole(chain.counters.crc_errors)),
+        ]
+    };
+    Reply::with(
+        60,
+        "Notify",
+        "NOTIFY",
+        snapshot.chains.iter().map(notes).collect(),
+    )
+}
+
+fn chain_members(snapshot: &Snapshot, chain: &Chain) -> Members {
+    let counters = &chain.counters;
+    let elapsed = snapshot.machine.uptime_s;
+    let work = counters.hashes / DIFFICULTY_ONE;
+    let index = u64::from(chain.index);
+    let mut members = vec![
+        ("ASC", Whole(index)),
+        ("Name", text(&chain.model)),
+        ("ID", Whole(index)),
+        ("Enabled", text("Y")),
+        (
+            "Status",
+            text(if chain.chips_found.is_some() {
+                "Alive"
+            } else {
+                "NoStart"
+            }),
+        ),
+        (
+            "Temperature",
+            chain
+                .temperature
+                .map_or(Unknown, |celsius| Fixed(celsius.0.into(), 2)),
+        ),
+    ];
+    members.extend(megahashes(&[chain], elapsed));
+    members.extend([
+        ("Accepted", Unknown),
+        ("Rejected", Unknown),
+        ("Hardware Errors", Whole(counters.mismatches)),
+        ("Utility", per_minute(counters.shares as f64, elapsed)),
+        ("Last Share Pool", Unknown),
+        ("Last Share Time", Unknown),
+        ("Total MH", Fixed(counters.hashes / HASHES_PER_MEGAHASH, 4)),
+        ("Diff1 Work", Whole(work as u64)),
+        ("Difficulty Accepted", Unknown),
+        ("Difficulty Rejected", Unknown),
+        ("Last Share Difficulty", Unknown),
+        ("No Device", Truth(chain.present == Some(false))),
+        ("Last Valid Work", Unknown),
+        (
+            "Device Hardware%",
+            percent(
+                counters.mismatches as f64,
+                counters.mismatches as f64 + work,
+            ),
+        ),
+        ("Device Rejected%", Unknown),
+        ("Device Elapsed", Whole(elapsed as u64)),
+    ]);
+    members
+}
