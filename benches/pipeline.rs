@@ -115,6 +115,7 @@ fn run_daemon(taps: &[Tap], url: &str, ready: &std::sync::Barrier) {
             vec![ConfiguredSource {
                 source: Box::new(source),
                 place: Place::default(),
+                name: None,
             }],
             StrategyKind::Failover,
             ManagerPorts {

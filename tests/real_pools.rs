@@ -151,6 +151,7 @@ impl Miner {
         let sources = sources.into_iter().map(|source| ConfiguredSource {
             source,
             place: Place::default(),
+            name: None,
         });
         let (job_sender, jobs) = watch::channel(None);
         let (shares, found) = mpsc::channel(16);

@@ -53,6 +53,7 @@ impl Pools {
         let source = ConfiguredSource {
             source: Box::new(source),
             place: Place::default(),
+            name: None,
         };
         let (job_sender, jobs) = watch::channel(None);
         let (shares, found) = mpsc::channel(256);

@@ -212,8 +212,8 @@ fn chains(chains: &[Chain], page: &mut Page) {
         (
             "cgminer_chain_temperature_celsius",
             "gauge",
-            "Chip temperature that safety acts on.",
-            |chain| chain.temperature.map(|temperature| temperature.0.into()),
+            "Chip temperature by the hottest of its sensors.",
+            |chain| chain.temperature.value().map(|celsius| celsius.0.into()),
         ),
         (
             "cgminer_chain_hashes_total",

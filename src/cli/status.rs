@@ -123,7 +123,7 @@ fn chains(status: &Value) -> Vec<Vec<String>> {
             number(&chain["frequency"], 1),
             rate(&chain["hash_rate"][1]["rate"]),
             rate(&chain["nominal"]),
-            number(&chain["temperature"], 1),
+            number(&chain["temperature"]["value"], 1),
             word(&counters["mismatches"]),
         ]
     })

@@ -62,13 +62,12 @@ pub async fn supervise(wiring: ChainWiring, mut open_uart: UartOpener) {
         wiring.wish.clone(),
     );
     loop {
-        if !wiring.wish.borrow().enabled {
-            wiring.status.send_modify(|status| {
-                status.phase = ChainPhase::Stopped;
-                status.reason = Some(SWITCHED_OFF.into());
-            });
-        }
-        if !power.wait_until_on().await {
+        let tell = |enabled| {
+            wiring
+                .status
+                .send_if_modified(|status| tell_switch(status, enabled));
+        };
+        if !power.wait_until_on(tell).await {
             return;
         }
         match open_uart() {
@@ -83,6 +82,19 @@ pub async fn supervise(wiring: ChainWiring, mut open_uart: UartOpener) {
             }
         }
     }
+}
+
+/// Says of a chain without power whether it is its owner who holds it back. True when that is news.
+fn tell_switch(status: &mut ChainStatus, enabled: bool) -> bool {
+    let said = status.reason.as_deref() == Some(SWITCHED_OFF);
+    if enabled && said {
+        status.phase = ChainPhase::Waiting;
+        status.reason = None;
+    } else if !enabled && !said {
+        status.phase = ChainPhase::Stopped;
+        status.reason = Some(SWITCHED_OFF.into());
+    }
+    enabled == said
 }
 
 /// One period of power.

@@ -53,10 +53,11 @@ impl Power {
         word(self.status.borrow().as_deref(), self.chain)
     }
 
-    /// Waits for power. False: the miner is to end.
-    pub async fn wait_until_on(&mut self) -> bool {
+    /// Waits for power. False: the miner is to end. Tells at once, and at each news, whether the owner lets the chain run.
+    pub async fn wait_until_on(&mut self, mut tell: impl FnMut(bool)) -> bool {
         self.restarts = self.wish.borrow().restarts;
         loop {
+            tell(self.wish.borrow().enabled);
             if self.is_over() {
                 return false;
             }

@@ -28,6 +28,7 @@ pub fn configured_sources(config: &Config) -> Vec<ConfiguredSource> {
                 quota: pool.quota,
                 enabled: pool.enabled,
             },
+            name: pool.name.clone(),
         })
         .collect()
 }

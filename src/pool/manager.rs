@@ -2,7 +2,7 @@
 
 use super::settings::{Place, StrategyKind};
 use super::source::{JobSource, Numbers, SourceHandle, source_channels};
-use super::status::PoolsStatus;
+use super::status::{PoolStatus, PoolsStatus};
 use super::strategy::{Decision, PoolView, Strategy};
 use crate::work::{Job, SessionId, Share};
 use std::collections::VecDeque;
@@ -23,6 +23,8 @@ pub struct ConfiguredSource {
     pub source: Box<dyn JobSource>,
     /// Its part of the work.
     pub place: Place,
+    /// What its owner calls it; `None`: nothing but its address.
+    pub name: Option<String>,
 }
 
 /// Changes while running; none of them touches the chips.
@@ -86,6 +88,7 @@ struct Pool {
     fingerprint: String,
     handle: SourceHandle,
     place: Place,
+    name: Option<String>,
     failures_when_ready: u64,
     /// Shares it had accepted, and hashes it had not credited by then.
     last_accepted: (u64, f64),
@@ -156,7 +159,11 @@ impl Manager {
     }
 
     fn start(&mut self, configured: ConfiguredSource) -> Pool {
-        let ConfiguredSource { source, place } = configured;
+        let ConfiguredSource {
+            source,
+            place,
+            name,
+        } = configured;
         let fingerprint = source.fingerprint();
         let (handle, ports) = source_channels(
             source.initial_status(),
@@ -170,6 +177,7 @@ impl Manager {
             fingerprint,
             handle,
             place,
+            name,
             failures_when_ready: 0,
             last_accepted: (0, 0.0),
         }
@@ -322,6 +330,7 @@ impl Manager {
             let pool = match same {
                 Some(at) => Pool {
                     place: configured.place,
+                    name: configured.name,
                     ..kept.swap_remove(at)
                 },
                 None => self.start(configured),
@@ -339,17 +348,22 @@ impl Manager {
             reason: self.decision.reason,
             switches: self.switches,
             shares_without_session: self.shares_without_session,
-            pools: self
-                .pools
-                .iter()
-                .map(|pool| pool.handle.status.borrow().clone())
-                .collect(),
+            pools: self.pools.iter().map(Pool::status).collect(),
         };
         self.ports.status.send_replace(status);
     }
 }
 
 impl Pool {
+    /// What the source says, with what only the manager knows.
+    fn status(&self) -> PoolStatus {
+        PoolStatus {
+            name: self.name.clone(),
+            place: self.place,
+            ..self.handle.status.borrow().clone()
+        }
+    }
+
     fn view(&mut self) -> PoolView {
         // A job at hand is what counts; the status may be a moment behind it.
         let has_job = self.handle.jobs.borrow().is_some();

@@ -157,7 +157,7 @@ impl StrategyKind {
 }
 
 /// A pool's place in the strategy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// Group it belongs to, from 0; matters to `Groups` alone.
     pub group: u8,

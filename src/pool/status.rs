@@ -1,6 +1,7 @@
 //! What is known of the pools, for telemetry: numbers, or nothing where a number is unknown.
 
 use super::reject::RejectReason;
+use super::settings::Place;
 use crate::work::Share;
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
@@ -65,6 +66,11 @@ pub enum PoolPhase {
 pub struct PoolStatus {
     /// Kind of source.
     pub kind: SourceKind,
+    /// What its owner calls it; `None`: nothing but its address. The manager's word, as `place` is.
+    pub name: Option<String>,
+    /// Its place in the strategy.
+    #[serde(flatten)]
+    pub place: Place,
     /// Address as configured, in canonical form; never holds a password.
     pub url: String,
     /// User as configured.

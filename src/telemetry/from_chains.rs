@@ -1,10 +1,13 @@
 //! What the chain tasks tell, in the Snapshot's shape.
 
+use super::from_keeper;
 use super::hash_rate::WindowRate;
 use super::snapshot::{Chain, Chip, ChipHealth};
-use crate::chain::status::ChainStatus;
+use super::state::SWITCHED_OFF;
+use crate::chain::status::{ChainPhase, ChainStatus};
 use crate::keeper::KeeperStatus;
 use cgminer_hal::units::HashRate;
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// One chain as the Snapshot is told of it.
@@ -21,7 +24,7 @@ pub fn chain(
     domains: u16,
     hash_rate: Vec<WindowRate>,
     health: impl Fn(usize) -> ChipHealth,
-    keeper: Option<&KeeperStatus>,
+    (keeper, heard): (Option<&KeeperStatus>, Duration),
 ) -> Chain {
     let safety = keeper.and_then(|keeper| {
         keeper
@@ -41,12 +44,18 @@ pub fn chain(
         baud: status.baud,
         hash_rate,
         nominal: status.nominal_hash_rate,
-        temperature: safety.and_then(|safety| safety.temperature),
-        temperature_measured: safety.map(|safety| safety.measured),
+        temperature: from_keeper::of_chain(keeper, status.chain, heard),
+        acted_on: safety.and_then(|safety| safety.temperature),
+        enabled: !is_switched_off(status),
         present: safety.and_then(|safety| safety.present),
         counters: status.counters,
         chips: chips(status, domains, health),
     }
+}
+
+/// Whether its owner does not let it run.
+fn is_switched_off(status: &ChainStatus) -> bool {
+    status.phase == ChainPhase::Stopped && status.reason.as_deref() == Some(SWITCHED_OFF)
 }
 
 /// What all chains together should do; `None` while every one is in reset.

@@ -4,6 +4,8 @@ use super::from_pools::name;
 use super::measured::{Measured, Unknown};
 use super::snapshot::{Fan, Keeper, Latched, Restarts, Supply, Temperature};
 use crate::keeper::KeeperStatus;
+use crate::keeper::status::SensorStatus;
+use cgminer_hal::units::Celsius;
 use std::time::Duration;
 
 /// Reason of everything that only the keeper knows, before it has spoken.
@@ -81,6 +83,39 @@ pub fn temperatures(status: Option<&KeeperStatus>, heard: Duration) -> Vec<Tempe
             }
         })
         .collect()
+}
+
+/// Temperature of a chain's chips: that of its hottest sensor, raised to the chip. What a model says of a lost sensor is
+/// no reading.
+pub fn of_chain(status: Option<&KeeperStatus>, chain: u8, heard: Duration) -> Measured<Celsius> {
+    let Some(status) = status else {
+        return Measured::unknown(NOT_YET);
+    };
+    let safety = status.chains.iter().find(|safety| safety.chain == chain);
+    let Some((temperature, measured)) =
+        safety.and_then(|safety| Some((safety.temperature?, safety.measured)))
+    else {
+        return Measured::unknown("none of its sensors was read yet");
+    };
+    if !measured {
+        return Measured::unknown(format!(
+            "its sensors are lost; the keeper acts on a model of them: {temperature}"
+        ));
+    }
+    let ages = |is_meant: &dyn Fn(&SensorStatus) -> bool| {
+        let sensors = status.sensors.iter();
+        sensors
+            .filter(|sensor| sensor.chain == Some(chain) && is_meant(sensor))
+            .filter_map(|sensor| sensor.age_seconds)
+            .reduce(f64::max)
+    };
+    let age = ages(&|sensor| sensor.acted_on == Some(temperature)).or_else(|| ages(&|_| true));
+    self::measured(
+        Some(temperature),
+        age,
+        heard,
+        "it is not known when its sensors were read",
+    )
 }
 
 /// The supply of the board file.

@@ -61,6 +61,10 @@ fn pool(index: usize, status: &PoolStatus, active: Option<usize>, now: Instant) 
     let lines = &status.lines;
     Pool {
         index,
+        name: status.name.clone().unwrap_or_else(|| status.url.clone()),
+        enabled: status.place.enabled,
+        quota: status.place.quota,
+        group: status.place.group,
         url: status.url.clone(),
         user: status.user.clone(),
         kind: name(status.kind),

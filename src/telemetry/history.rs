@@ -46,8 +46,7 @@ impl Moment {
         let temperatures = snapshot
             .chains
             .iter()
-            .filter(|chain| chain.temperature_measured == Some(true))
-            .filter_map(|chain| chain.temperature);
+            .filter_map(|chain| chain.temperature.value());
         let power = snapshot.supply.as_ref().map(|supply| &supply.power);
         Self {
             uptime_s: snapshot.machine.uptime_s as u32,

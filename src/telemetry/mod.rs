@@ -20,6 +20,7 @@ mod snapshot;
 mod source;
 mod state;
 
+pub use crate::chain::status::ChainPhase;
 pub use events::{Event, EventKind, Severity};
 pub use from_chains::ChainInput;
 pub use hash_rate::{HashRateMeter, WindowRate};

@@ -13,7 +13,7 @@ use cgminer_hal::units::{
 use serde::Serialize;
 
 /// Version of this shape. Grows when a member changes its meaning or goes away; new members leave it.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// The machine at one moment.
 #[derive(Clone, Debug, Serialize)]
@@ -263,10 +263,12 @@ pub struct Chain {
     pub hash_rate: Vec<WindowRate>,
     /// What the chips should do at their frequency, in H/s; null while they are in reset.
     pub nominal: Option<HashRate>,
-    /// Chip temperature that the keeper acts on, in degrees Celsius.
-    pub temperature: Option<Celsius>,
-    /// Whether a measurement, not a model of a lost sensor, stands behind it.
-    pub temperature_measured: Option<bool>,
+    /// Temperature of its chips: what the hottest of its sensors reads, raised to the chip.
+    pub temperature: Measured<Celsius>,
+    /// Chip temperature that the keeper acts on, in degrees Celsius: the same, or the model of a lost sensor.
+    pub acted_on: Option<Celsius>,
+    /// Whether its owner lets it run.
+    pub enabled: bool,
     /// Whether a hash board is plugged in; null when nobody can tell.
     pub present: Option<bool>,
     /// Counts since the start.
@@ -371,6 +373,14 @@ pub struct Pools {
 pub struct Pool {
     /// Place in the configuration, from 0.
     pub index: usize,
+    /// What its owner calls it; its address when it was given no name.
+    pub name: String,
+    /// Whether its owner lets it be used.
+    pub enabled: bool,
+    /// Its part of the work, or of its group's; 0: only when no other works.
+    pub quota: u32,
+    /// Group that it belongs to.
+    pub group: u8,
     /// Address, without credentials.
     pub url: String,
     /// User.

@@ -131,7 +131,7 @@ impl SnapshotSource {
             },
             shares: from_pools::shares(&pools),
             work: from_pools::work(&pools, now),
-            chains: shared.chains(&chains, &recorder, keeper, now),
+            chains: shared.chains(&chains, &recorder, (keeper, heard), now),
             fans: from_keeper::fans(keeper, heard),
             temperatures: from_keeper::temperatures(keeper, heard),
             supply,
@@ -226,7 +226,7 @@ impl Shared {
         &self,
         statuses: &[ChainStatus],
         recorder: &Recorder,
-        keeper: Option<&KeeperStatus>,
+        keeper: (Option<&KeeperStatus>, Duration),
         now: Instant,
     ) -> Vec<super::Chain> {
         let both = statuses.iter().zip(&self.inputs.chains).enumerate();
@@ -320,6 +320,8 @@ mod tests {
         let reading = &snapshot.temperatures[0].reading;
         assert_eq!(reading.value(), Some(&Celsius(55.5)));
         assert_eq!(reading.age(), Some(Duration::from_millis(60_250)));
+        let of_chain = &snapshot.chains[0].temperature;
+        assert_eq!(of_chain.age(), Some(Duration::from_millis(60_250)));
         assert_eq!(snapshot.machine.state, MachineState::Held);
         assert!(
             snapshot.machine.reason.contains("silent for 60 s"),

@@ -46,7 +46,11 @@ pub fn source_with(
     change(&mut settings);
     let seed = url.bytes().map(u64::from).sum();
     let source = Box::new(StratumSource::new(settings, net.connector(), seed));
-    ConfiguredSource { source, place }
+    ConfiguredSource {
+        source,
+        place,
+        name: None,
+    }
 }
 
 impl Miner {

@@ -65,7 +65,7 @@ function showStatus(status) {
   put(at("rate"), known(minute, (w) => rate(w.rate)));
   put(at("rate-band"), minute ? `${rate(minute.lower)} to ${known(minute.upper, rate)}${minute.settling ? ", settling" : ""}, 1 min` : "no work yet");
   put(at("nominal"), known(hashRate.nominal, rate));
-  const temperatures = chains.map((chain) => chain.temperature).filter((t) => t !== null);
+  const temperatures = chains.map((chain) => chain.temperature.value).filter((t) => t !== null);
   put(at("hottest"), temperatures.length ? `${Math.max(...temperatures).toFixed(1)} C` : "unknown");
   put(at("tier"), known(keeper.tier, (tier) => `tier ${tier}, fans ${keeper.fan_mode}`));
   put(at("power"), supply ? measured(supply.power, 0) : "unknown");
@@ -79,7 +79,7 @@ function showStatus(status) {
   fill(at("chains"), chains.map((c) => [
     c.index, c.phase, `${known(c.chips_found, String)}/${c.chips_expected}`, number(c.frequency, 1),
     known(c.hash_rate[1], (w) => rate(w.rate)), known(c.nominal, rate),
-    known(c.temperature, (t) => `${t.toFixed(1)} C${c.temperature_measured ? "" : " (not measured)"}`),
+    measured(c.temperature, 1),
     c.counters.nonces, c.counters.mismatches, c.reason || ""]));
   put(at("supply"), supply
     ? `${supply.part}: ${supply.wanted_on ? "on" : "off"}, ${measured(supply.voltage, 0)}, ${measured(supply.power, 0)}${supply.fault ? `, ${supply.fault}` : ""}`

@@ -201,11 +201,6 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
     let shares = &pool.shares;
     let stratum = pool.kind == "stratum_v1";
     let ready = pool.phase == "ready";
-    let status = match pool.phase.as_str() {
-        "ready" | "waiting_for_job" | "handshake" => "Alive",
-        "idle" => "Disabled",
-        _ => "Dead",
-    };
     let difficulty = pool.difficulty.map_or(Unknown, |value| Fixed(value, 8));
     let host = pool
         .peer
@@ -215,9 +210,9 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
     vec![
         ("POOL", Whole(pool.index as u64)),
         ("URL", text(&pool.url)),
-        ("Status", text(status)),
+        ("Status", standing(pool)),
         ("Priority", Whole(pool.index as u64)),
-        ("Quota", Unknown),
+        ("Quota", Whole(pool.quota.into())),
         ("Long Poll", text("N")),
         ("Getworks", Whole(pool.jobs)),
         ("Accepted", Whole(shares.accepted)),
@@ -265,6 +260,22 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
         ("Current Block Height", Unknown),
         ("Current Block Version", Unknown),
     ]
+}
+
+/// In cgminer a pool that is not disabled is alive or dead. One that waits in reserve without a connection is as it was
+/// when it was last asked, and unknown before that.
+fn standing(pool: &Pool) -> Value {
+    match pool.phase.as_str() {
+        _ if !pool.enabled => text("Disabled"),
+        "ready" | "waiting_for_job" | "handshake" => text("Alive"),
+        "idle" => match (pool.last_job_age_s, pool.last_error_age_s) {
+            (None, None) => Unknown,
+            (Some(job), Some(error)) if error <= job => text("Dead"),
+            (Some(_), _) => text("Alive"),
+            (None, Some(_)) => text("Dead"),
+        },
+        _ => text("Dead"),
+    }
 }
 
 /// Only pools have statistics in cgminer's sense, and few of those exist here.
@@ -344,7 +355,7 @@ fn lcd(snapshot: &Snapshot) -> Members {
     let hottest = snapshot
         .chains
         .iter()
-        .filter_map(|chain| chain.temperature)
+        .filter_map(|chain| chain.temperature.value())
         .map(|celsius| celsius.0);
     vec![
         ("Elapsed", Whole(elapsed as u64)),

@@ -2,13 +2,13 @@
 
 use super::figures::{DIFFICULTY_ONE, HASHES_PER_MEGAHASH, megahashes, per_minute, percent, text};
 use super::reply::{Members, Reply, Value};
-use crate::telemetry::{Chain, Snapshot};
+use crate::telemetry::{Chain, ChainPhase, Snapshot};
 use Value::{Fixed, Truth, Unknown, Whole};
 
 /// `devs`: every chain.
 pub fn devices(snapshot: &Snapshot) -> Reply {
     if snapshot.chains.is_empty() {
-        return Reply::bare('E', 10, "No ASCs");
+        return no_devices();
     }
     let objects = snapshot
         .chains
@@ -21,6 +21,11 @@ pub fn devices(snapshot: &Snapshot) -> Reply {
         "DEVS",
         objects,
     )
+}
+
+/// There is not one.
+fn no_devices() -> Reply {
+    Reply::bare('E', 10, "No ASCs/PGAs")
 }
 
 /// `asc`: one chain.
@@ -51,7 +56,7 @@ pub fn device(snapshot: &Snapshot, parameter: Option<&str>) -> Reply {
 /// `devdetails`: what the chains are.
 pub fn device_details(snapshot: &Snapshot) -> Reply {
     if snapshot.chains.is_empty() {
-        return Reply::bare('E', 10, "No ASCs");
+        return no_devices();
     }
     let details = |chain: &Chain| {
         vec![
@@ -75,7 +80,7 @@ pub fn device_details(snapshot: &Snapshot) -> Reply {
 /// `notify`: why a chain is not well.
 pub fn notify(snapshot: &Snapshot) -> Reply {
     if snapshot.chains.is_empty() {
-        return Reply::bare('E', 10, "No ASCs");
+        return no_devices();
     }
     let notes = |chain: &Chain| {
         vec![
@@ -99,6 +104,17 @@ pub fn notify(snapshot: &Snapshot) -> Reply {
     )
 }
 
+/// The phase in cgminer's words for the life of a device.
+fn standing(phase: ChainPhase) -> &'static str {
+    match phase {
+        ChainPhase::Idle | ChainPhase::Hashing => "Alive",
+        ChainPhase::BringUp => "Initialising",
+        ChainPhase::BackOff => "Sick",
+        ChainPhase::Failed => "Dead",
+        ChainPhase::Waiting | ChainPhase::Stopped => "NoStart",
+    }
+}
+
 fn chain_members(snapshot: &Snapshot, chain: &Chain) -> Members {
     let counters = &chain.counters;
     let elapsed = snapshot.machine.uptime_s;
@@ -108,19 +124,13 @@ fn chain_members(snapshot: &Snapshot, chain: &Chain) -> Members {
         ("ASC", Whole(index)),
         ("Name", text(&chain.model)),
         ("ID", Whole(index)),
-        ("Enabled", text("Y")),
-        (
-            "Status",
-            text(if chain.chips_found.is_some() {
-                "Alive"
-            } else {
-                "NoStart"
-            }),
-        ),
+        ("Enabled", text(if chain.enabled { "Y" } else { "N" })),
+        ("Status", text(standing(chain.phase))),
         (
             "Temperature",
             chain
                 .temperature
+                .value()
                 .map_or(Unknown, |celsius| Fixed(celsius.0.into(), 2)),
         ),
     ];

@@ -1,6 +1,9 @@
 use super::*;
 use crate::api::access::Access;
 use crate::config::Network;
+use crate::pool::settings::Place;
+use crate::pool::status::{PoolPhase, PoolStatus};
+use crate::telemetry::ChainPhase;
 use crate::telemetry::samples::Rooms;
 use serde_json::Value;
 use tokio::io::duplex;
@@ -183,6 +186,94 @@ async fn values_are_those_of_the_snapshot() {
     let pools = ask("{\"command\":\"pools\"}");
     assert_eq!(pools["POOLS"][0]["URL"], "stratum+tcp://pool.example:3333");
     assert_eq!(pools["POOLS"][0]["Status"], "Alive");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reserve_without_a_connection_is_not_called_disabled() {
+    let (source, rooms) = Rooms::at_work();
+    let now = Instant::now();
+    rooms.pools.send_modify(|pools| {
+        let spare = PoolStatus {
+            phase: PoolPhase::Idle,
+            place: Place {
+                quota: 3,
+                ..Place::default()
+            },
+            ..PoolStatus::default()
+        };
+        let mut seen_well = spare.clone();
+        seen_well.last_error_at = Some(now);
+        seen_well.last_job_at = Some(now + Duration::from_secs(1));
+        let mut seen_ill = spare.clone();
+        seen_ill.last_error_at = Some(now);
+        let mut off = spare.clone();
+        off.place.enabled = false;
+        pools.pools.extend([spare, seen_well, seen_ill, off]);
+    });
+    sleep(Duration::from_secs(2)).await;
+    let reply = answer(b"{\"command\":\"pools\"}", &source);
+    let reply: Value = serde_json::from_str(&reply).unwrap();
+    let told: Vec<_> = reply["POOLS"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|pool| (pool["Status"].as_str(), pool["Quota"].as_u64()))
+        .collect();
+    let expected = [
+        (Some("Alive"), Some(1)),
+        (None, Some(3)),
+        (Some("Alive"), Some(3)),
+        (Some("Dead"), Some(3)),
+        (Some("Disabled"), Some(3)),
+    ];
+    assert_eq!(told, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_is_told_by_its_phase_and_its_owners_will() {
+    let (source, rooms) = Rooms::at_work();
+    let off = Some(crate::telemetry::SWITCHED_OFF);
+    for (phase, reason, told) in [
+        (ChainPhase::Hashing, None, ("Y", "Alive")),
+        (ChainPhase::BringUp, None, ("Y", "Initialising")),
+        (
+            ChainPhase::BackOff,
+            Some("chips are missing"),
+            ("Y", "Sick"),
+        ),
+        (ChainPhase::Failed, Some("chips are missing"), ("Y", "Dead")),
+        (ChainPhase::Stopped, None, ("Y", "NoStart")),
+        (ChainPhase::Stopped, off, ("N", "NoStart")),
+    ] {
+        rooms.chain.send_modify(|chain| {
+            chain.phase = phase;
+            chain.reason = reason.map(Into::into);
+        });
+        let reply = answer(b"{\"command\":\"devs\"}", &source);
+        let reply: Value = serde_json::from_str(&reply).unwrap();
+        let device = &reply["DEVS"][0];
+        assert_eq!(
+            (&device["Enabled"], &device["Status"]),
+            (&told.0.into(), &told.1.into()),
+            "{phase:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modelled_temperature_is_no_reading() {
+    let (source, rooms) = Rooms::at_work();
+    rooms.keeper.send_modify(|keeper| {
+        if let Some(keeper) = keeper {
+            Arc::make_mut(keeper).chains[0].measured = false;
+        }
+    });
+    let reply = answer(b"{\"command\":\"devs\"}", &source);
+    let reply: Value = serde_json::from_str(&reply).unwrap();
+    assert_eq!(reply["DEVS"][0]["Temperature"], Value::Null);
+    let chain = &source.snapshot().chains[0];
+    assert!(chain.temperature.reason().unwrap().contains("model"));
+    assert_eq!(chain.acted_on.map(|celsius| celsius.0), Some(65.5));
 }
 
 #[tokio::test(start_paused = true)]
