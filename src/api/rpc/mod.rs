@@ -175,9 +175,13 @@ async fn answer(bytes: &[u8], source: &SnapshotSource, writer: Option<Writer<'_>
     let joined = commands.len() > 1;
     let parameter = parameter.as_deref();
     // A command that changes something stands alone, as in cgminer.
-    if let ([command], Some(writer)) = (commands.as_slice(), &writer)
-        && writes::CARRIED_OUT.contains(&command.as_str())
-    {
+    let written = match (commands.as_slice(), &writer) {
+        ([command], Some(writer)) if writes::CARRIED_OUT.contains(&command.as_str()) => {
+            Some((command, writer))
+        }
+        _ => None,
+    };
+    if let Some((command, writer)) = written {
         let (orders, by) = (writer.orders, &writer.name);
         let reply = writes::carry_out(command, parameter, &snapshot, orders, by).await;
         return if json {

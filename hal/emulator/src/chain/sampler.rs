@@ -81,9 +81,7 @@ impl Sampler {
     /// The line went idle, which reads as ones: a byte that was begun completes.
     pub fn idle(&mut self, out: &mut impl FnMut(u8)) {
         self.resume = 0.0;
-        if let Some(open) = self.open.take()
-            && open.taken > 0
-        {
+        if let Some(open) = self.open.take().filter(|open| open.taken > 0) {
             let seen = open.taken - 1;
             out(open.value | (0xFF_u16 << seen) as u8);
         }
