@@ -9,7 +9,6 @@
 //! [`guard`] decides and touches nothing; [`task`] feeds it and does what it says; each of [`workers`] has hardware of its
 //! own, so that a slow bus delays nobody else.
 
-pub mod cause;
 mod files;
 pub mod guard;
 pub mod hardware;
@@ -23,12 +22,9 @@ pub mod reason;
 pub mod requests;
 mod snapshot;
 pub mod state;
-pub mod status;
 pub mod task;
 pub mod worker;
 pub mod workers;
 
-pub use cause::Cause;
-pub use state::State;
-pub use status::KeeperStatus;
+pub use crate::link::{Cause, KeeperStatus, State, cause, status};
 pub use task::{KeeperError, Machine, Setup, run};

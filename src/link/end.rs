@@ -1,7 +1,7 @@
 //! The two ends of the link, the same whether a socket or a channel lies between.
 
 use super::message::{Down, Loop, Refusal, Request, RequestId, Up};
-use crate::keeper::KeeperStatus;
+use super::status::KeeperStatus;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,6 +1,7 @@
 //! What the two processes may say to each other.
 
-use crate::keeper::{KeeperStatus, State};
+use super::state::State;
+use super::status::KeeperStatus;
 use cgminer_board::thermal::FanMode;
 use cgminer_hal::units::{DutyPercent, Millivolts};
 use core::fmt;

@@ -1,7 +1,7 @@
 //! What the keeper's word means for a chain: whether it may run, and how fast.
 
 use super::owner::ChainWish;
-use crate::keeper::KeeperStatus;
+use crate::link::KeeperStatus;
 use cgminer_board::thermal::Throttle;
 use std::sync::Arc;
 use tokio::sync::watch;

@@ -1,7 +1,7 @@
 //! What happened: the changes that an owner would want to have been told of, kept in a bounded ring.
 
 use crate::chain::status::{ChainPhase, ChainStatus};
-use crate::keeper::{KeeperStatus, State};
+use crate::link::{KeeperStatus, State};
 use crate::pool::status::{PoolPhase, PoolStatus, PoolsStatus};
 use cgminer_board::thermal::FanCondition;
 use serde::Serialize;

@@ -5,7 +5,7 @@ use super::hash_rate::WindowRate;
 use super::snapshot::{Chain, Chip, ChipHealth};
 use super::state::SWITCHED_OFF;
 use crate::chain::status::{ChainPhase, ChainStatus};
-use crate::keeper::KeeperStatus;
+use crate::link::KeeperStatus;
 use cgminer_hal::units::HashRate;
 use std::time::Duration;
 use tokio::sync::watch;

@@ -3,8 +3,8 @@
 use super::from_pools::name;
 use super::measured::{Measured, Unknown};
 use super::snapshot::{Fan, Keeper, Latched, Restarts, Supply, Temperature};
-use crate::keeper::KeeperStatus;
-use crate::keeper::status::SensorStatus;
+use crate::link::KeeperStatus;
+use crate::link::status::SensorStatus;
 use cgminer_hal::units::Celsius;
 use std::time::Duration;
 

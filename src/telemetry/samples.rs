@@ -3,11 +3,11 @@
 use super::events::Seen;
 use super::{ChainInput, Inputs, SnapshotSource};
 use crate::chain::status::{ChainCounters, ChainPhase, ChainStatus, ChipCounters};
-use crate::keeper::status::{
+use crate::link::status::{
     ChainSafety, FanStatus, KeeperStatus, Latch, RestartStatus, SensorStatus, SupplyStatus,
     WatchdogStatus,
 };
-use crate::keeper::{Cause, State};
+use crate::link::{Cause, State};
 use crate::pool::status::{PoolPhase, PoolStatus, PoolsStatus};
 use cgminer_board::power::VoltageLimits;
 use cgminer_board::thermal::{FanCondition, FanMode, Throttle, Tier, Tiers};

@@ -13,7 +13,7 @@ use super::snapshot::{
 };
 use super::{from_keeper, from_pools, state};
 use crate::chain::status::ChainStatus;
-use crate::keeper::KeeperStatus;
+use crate::link::KeeperStatus;
 use crate::pool::status::PoolsStatus;
 use std::fs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -3,7 +3,7 @@
 use super::from_keeper::NOT_YET;
 use super::snapshot::MachineState;
 use crate::chain::status::{ChainPhase, ChainStatus};
-use crate::keeper::{KeeperStatus, State};
+use crate::link::{KeeperStatus, State};
 use crate::pool::status::PoolsStatus;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A keeper's snapshot as tables.
 
 use crate::cli::table::{columns, inert};
-use crate::keeper::KeeperStatus;
+use crate::link::KeeperStatus;
 use cgminer_board::thermal::FanMode;
 use std::fmt::{Display, Write};
 

@@ -1,5 +1,6 @@
 //! Why power was taken away, or not given.
 
+use super::message::Loop;
 use cgminer_board::power::SupplyFault;
 use cgminer_board::thermal::{self, FanCondition, SensorFault};
 use cgminer_hal::units::{Celsius, Millivolts};
@@ -62,7 +63,7 @@ pub enum Cause {
     /// The miner's loop did not report in time.
     MinerSilent {
         /// Which loop.
-        which: crate::link::Loop,
+        which: Loop,
     },
     /// The miner sent what no honest miner sends.
     LinkBroken {
