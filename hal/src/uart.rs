@@ -7,8 +7,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A serial line: 8 data bits, no parity, one stop bit, no flow control.
 ///
-/// Reading and writing are tokio's; a write is complete when the driver has taken the bytes, so a change of speed goes
-/// through [`Uart::drain`] first.
+/// Reading and writing are tokio's; a write is complete when the driver has taken the bytes, so a change of speed waits
+/// for [`Uart::is_drained`] first.
 pub trait Uart: AsyncRead + AsyncWrite + Send + Sync + Unpin {
     /// Name for messages, as the device path or the emulated chain's name.
     fn name(&self) -> &str;

@@ -58,11 +58,6 @@ impl TicketMask {
         1 << self.bits
     }
 
-    /// Hashes that a chip tries on average for one reported nonce.
-    pub fn hashes_per_nonce(self, hardwired_zero_bits: u8) -> f64 {
-        (f64::from(self.bits) + f64::from(hardwired_zero_bits)).exp2()
-    }
-
     /// The register's value: 2^bits - 1, the bits of each byte reversed.
     pub fn encode(self) -> u32 {
         let mask = (self.difficulty() - 1) as u32;
@@ -99,11 +94,5 @@ mod tests {
                 "{difficulty}"
             );
         }
-    }
-
-    #[test]
-    fn a_nonce_stands_for_the_hashes_behind_it() {
-        let hashes = TicketMask::DIFFICULTY_256.hashes_per_nonce(SILICON_ZERO_BITS);
-        assert!((hashes - 1_099_511_627_776.0).abs() < 0.5);
     }
 }

@@ -3,9 +3,9 @@
 //! A token is 32 random bytes, so one round of SHA-256 hides it as well as a slow hash would.
 
 use super::secret::Secret;
+use crate::work::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::io;
 
 /// Random bytes of a token.
@@ -54,7 +54,7 @@ impl FreshToken {
     pub fn make(name: &str, role: Role) -> io::Result<Self> {
         let mut bytes = [0; TOKEN_BYTES];
         cgminer_hal::linux::random::fill(&mut bytes)?;
-        let text = format!("{PREFIX}{}", hex(&bytes));
+        let text = format!("{PREFIX}{}", hex::encode(&bytes));
         let kept = TokenSection {
             name: name.into(),
             role,
@@ -81,20 +81,13 @@ impl TokenSection {
 
 /// The hash by which a token is kept, as hexadecimal digits.
 pub fn hash(token: &str) -> String {
-    hex(&Sha256::digest(token.as_bytes()))
+    hex::encode(&Sha256::digest(token.as_bytes()))
 }
 
 /// Whether a text can be such a hash.
 pub fn is_hash(text: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     text.len() == 2 * TOKEN_BYTES && text.bytes().all(digit)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

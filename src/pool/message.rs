@@ -4,7 +4,7 @@
 use super::notify::{NotifyError, Template};
 use super::reject::{PoolError, bounded};
 use super::url::{Host, UrlError};
-use crate::work::{Difficulty, Target};
+use crate::work::{Difficulty, Target, hex};
 use serde_json::{Map, Value};
 use std::num::ParseIntError;
 use std::time::Duration;
@@ -241,7 +241,7 @@ impl Extranonce {
     /// Takes extranonce1 and the size of extranonce2 as a pool sends them.
     pub fn from_json(extranonce1: &Value, size: &Value) -> Result<Self, ExtranonceError> {
         let text = extranonce1.as_str().ok_or(ExtranonceError::Missing)?;
-        let bytes = hex_bytes(text)
+        let bytes = hex::decode(text)
             .filter(|bytes| bytes.len() <= LONGEST_EXTRANONCE1)
             .ok_or_else(|| ExtranonceError::NotHex(bounded(text)))?;
         let number = match size {
@@ -316,28 +316,6 @@ fn small_number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => whole_number(number),
         Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
-}
-
-/// Bytes of an even number of hex digits.
-pub fn hex_bytes(text: &str) -> Option<Vec<u8>> {
-    let pairs = text.as_bytes().chunks_exact(2);
-    if !pairs.remainder().is_empty() {
-        return None;
-    }
-    let byte = |pair: &[u8]| match pair {
-        [high, low] => Some(digit(*high)? << 4 | digit(*low)?),
-        _ => None,
-    };
-    pairs.map(byte).collect()
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
         _ => None,
     }
 }

@@ -1,8 +1,8 @@
 //! `mining.notify` into the template of a job: all fields checked, all in header byte order.
 
-use super::message::{hex_bytes, shown};
+use super::message::shown;
 use super::reject::bounded;
-use crate::work::{Target, target::NbitsError};
+use crate::work::{Target, hex, target::NbitsError};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -166,7 +166,7 @@ fn text<'a>(field: &'static str, value: &'a Value) -> Result<&'a str, NotifyErro
 
 fn bytes(field: &'static str, value: &Value) -> Result<Box<[u8]>, NotifyError> {
     let text = text(field, value)?;
-    hex_bytes(text)
+    hex::decode(text)
         .map(Vec::into_boxed_slice)
         .ok_or_else(|| NotifyError::NotHex {
             field,
@@ -177,7 +177,7 @@ fn bytes(field: &'static str, value: &Value) -> Result<Box<[u8]>, NotifyError> {
 
 fn hash(field: &'static str, value: &Value) -> Result<[u8; 32], NotifyError> {
     let text = text(field, value)?;
-    hex_bytes(text)
+    hex::decode(text)
         .and_then(|bytes| bytes.try_into().ok())
         .ok_or_else(|| NotifyError::NotHex {
             field,
@@ -188,7 +188,7 @@ fn hash(field: &'static str, value: &Value) -> Result<[u8; 32], NotifyError> {
 
 fn number(field: &'static str, value: &Value) -> Result<u32, NotifyError> {
     let text = text(field, value)?;
-    hex_bytes(text)
+    hex::decode(text)
         .and_then(|bytes| bytes.try_into().ok())
         .map(u32::from_be_bytes)
         .ok_or_else(|| NotifyError::NotHex {

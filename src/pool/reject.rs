@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// Longest text of a pool that is kept or logged.
-const LONGEST_TEXT: usize = 120;
+const LONGEST_TEXT: usize = 200;
 
 /// Reasons for a rejected share that call for different action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -130,7 +130,7 @@ impl std::fmt::Display for PoolError {
     }
 }
 
-/// A pool's text made fit to keep: bounded, control characters replaced.
+/// A pool's or node's text made fit to keep: bounded, control characters replaced.
 pub fn bounded(text: &str) -> String {
     text.chars()
         .take(LONGEST_TEXT)

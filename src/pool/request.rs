@@ -1,7 +1,7 @@
 //! Stratum v1 lines to a pool. Each function appends one whole line, its LF included.
 
 use super::message::RequestId;
-use crate::work::Share;
+use crate::work::{Share, hex};
 use serde_json::{Value, json};
 use std::io::Write;
 
@@ -39,51 +39,25 @@ pub fn submit(out: &mut Vec<u8>, id: u64, user: &str, share: &Share, version_bit
     );
     let _ = serde_json::to_writer(&mut *out, &*share.job.id.0);
     out.extend_from_slice(b",\"");
-    hex_bytes(
+    hex::push_number(
         out,
         share.extranonce2.value,
         usize::from(share.extranonce2.size),
     );
     out.extend_from_slice(b"\",\"");
-    hex_bytes(out, share.ntime.into(), 4);
+    hex::push_number(out, share.ntime.into(), 4);
     out.extend_from_slice(b"\",\"");
-    hex_bytes(out, share.nonce.into(), 4);
+    hex::push_number(out, share.nonce.into(), 4);
     if let Some(bits) = version_bits {
         out.extend_from_slice(b"\",\"");
-        hex_bytes(out, bits.into(), 4);
+        hex::push_number(out, bits.into(), 4);
     }
     out.extend_from_slice(b"\"]}\n");
-}
-
-/// The low `size` bytes of a number, big-endian, as hex.
-fn hex_bytes(out: &mut Vec<u8>, value: u64, size: usize) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for position in (0..2 * size).rev() {
-        let nibble = if position < 16 {
-            value >> (4 * position) & 0xf
-        } else {
-            0
-        };
-        out.extend(DIGITS.get(nibble as usize));
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_padded_and_wide_extranonces_have_leading_zeros() {
-        let hex = |value, size| {
-            let mut out = Vec::new();
-            hex_bytes(&mut out, value, size);
-            String::from_utf8(out).unwrap()
-        };
-        assert_eq!(hex(0xab, 1), "ab");
-        assert_eq!(hex(0x1_2345, 4), "00012345");
-        assert_eq!(hex(u64::MAX, 8), "ffffffffffffffff");
-        assert_eq!(hex(0xfeed, 16), "0000000000000000000000000000feed");
-    }
 
     #[test]
     fn users_with_quotes_and_unicode_are_escaped() {

@@ -20,9 +20,10 @@ use super::message::{Extranonce, Message, Reconnect, Reply};
 use super::redirect::redirect;
 use super::reject::PoolError;
 use super::request::{self, USER_AGENT};
-use super::settings::{ROLLABLE_VERSION_BITS, StratumSettings};
+use super::settings::StratumSettings;
 use super::source::Numbers;
 use super::status::{LineCounters, PoolPhase, PoolStatus, ShareCounters};
+use crate::work::version::ROLLABLE_BITS;
 use crate::work::{Job, SessionId, Share};
 pub use end::{EndReason, Withheld};
 use jobs::JobMaker;
@@ -438,7 +439,7 @@ impl Session {
         if !self.asks_for_version_rolling() {
             return;
         }
-        let job = self.jobs.set_mask(mask & ROLLABLE_VERSION_BITS, now);
+        let job = self.jobs.set_mask(mask & ROLLABLE_BITS, now);
         self.give_out(job);
     }
 

@@ -8,9 +8,6 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
-/// Version bits that BIP 320 leaves to miners; no other bit is ever asked for.
-pub const ROLLABLE_VERSION_BITS: u32 = 0x1fff_e000;
-
 /// One Stratum v1 pool.
 #[derive(Clone)]
 pub struct StratumSettings {

@@ -3,6 +3,10 @@
 use super::target::Target;
 use tokio::time::Instant;
 
+/// Furthest that ntime is rolled beyond a job's time, in seconds. ckpool takes 7000 and consensus two hours beyond the nodes' clocks, but
+/// no public rule says what other pools take.
+pub const NTIME_ROLL_LIMIT: u32 = 600;
+
 /// Which pool session made a job. Never reused within a process, so a share can never reach a wrong session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub u32);

@@ -9,6 +9,7 @@
 //! ```
 
 pub mod coinbase;
+pub mod hex;
 pub mod job;
 pub mod partition;
 pub mod registry;

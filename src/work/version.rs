@@ -1,7 +1,7 @@
 //! Rolled version bits.
 
 /// Bits a chip's reply can carry: 16 of them, from bit 13 up (BIP 320, and the version field of an
-/// 11-byte reply).
+/// 11-byte reply). No pool is asked for others.
 pub const ROLLABLE_BITS: u32 = 0x1FFF_E000;
 
 /// Steps through the values of the bits of a mask, each once, from zero up.

@@ -5,7 +5,7 @@ use super::{Asked, EndReason, Session, State};
 use crate::pool::message::{Reply, hex_mask, shown};
 use crate::pool::reject::PoolError;
 use crate::pool::request::USER_AGENT;
-use crate::pool::settings::ROLLABLE_VERSION_BITS;
+use crate::work::version::ROLLABLE_BITS;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -63,7 +63,7 @@ impl Session {
             extensions.push("subscribe-extranonce");
         }
         let options = json!({
-            "version-rolling.mask": format!("{ROLLABLE_VERSION_BITS:08x}"),
+            "version-rolling.mask": format!("{ROLLABLE_BITS:08x}"),
             "version-rolling.min-bit-count": FEWEST_VERSION_BITS,
         });
         self.ask(

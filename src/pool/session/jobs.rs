@@ -4,6 +4,7 @@
 use crate::pool::message::Extranonce;
 use crate::pool::notify::Template;
 use crate::pool::source::Numbers;
+use crate::work::job::NTIME_ROLL_LIMIT;
 use crate::work::{Difficulty, Job, JobId, SessionId, Target};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,8 +13,6 @@ use tokio::time::Instant;
 /// Jobs of a session whose shares may still come; chips return work for seconds, not for this many
 /// jobs.
 const LIVE_JOBS: usize = 64;
-/// Seconds that ntime may be rolled. ckpool takes 7000, but no public rule says what others take.
-const NTIME_ROLL_LIMIT: u32 = 600;
 
 /// Stratum's difficulty while the pool has named none.
 const DEFAULT_TARGET: Target = Target::DIFFICULTY_ONE;

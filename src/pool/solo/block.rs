@@ -3,8 +3,7 @@
 use super::coinbase::with_witness;
 use super::hash::{double_sha256, root_of};
 use super::template::BlockTemplate;
-use crate::work::{Extranonce2, Job, Share};
-use std::fmt::Write;
+use crate::work::{Extranonce2, Job, Share, hex};
 use std::sync::Arc;
 
 /// A block made of a template and a job on it. Its transactions are not copied before they are sent.
@@ -97,9 +96,9 @@ impl Block {
                 .chain(transactions.iter().map(|bytes| &**bytes))
         };
         let length: usize = pieces().map(<[u8]>::len).sum();
-        let mut hex = String::with_capacity(2 * length);
-        pieces().for_each(|piece| push_hex(&mut hex, piece));
-        hex
+        let mut text = String::with_capacity(2 * length);
+        pieces().for_each(|piece| hex::push(&mut text, piece));
+        text
     }
 }
 
@@ -107,16 +106,7 @@ impl Block {
 pub fn displayed(hash: &[u8; 32]) -> String {
     let mut reversed = *hash;
     reversed.reverse();
-    let mut text = String::with_capacity(64);
-    push_hex(&mut text, &reversed);
-    text
-}
-
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
+    hex::encode(&reversed)
 }
 
 /// Bitcoin's number of variable length.

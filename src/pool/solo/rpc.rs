@@ -4,6 +4,7 @@ use super::auth::CookieError;
 pub use super::auth::RpcAuth;
 use super::http::{HttpError, ResponseDecoder};
 use crate::pool::connection::Connector;
+use crate::pool::reject::bounded;
 use crate::pool::settings::Deadlines;
 use crate::pool::url::{Host, PoolUrl, Transport};
 use serde::de::DeserializeOwned;
@@ -17,8 +18,6 @@ use tokio::time::timeout;
 
 /// Most bytes of an answer that is not a template.
 pub const SMALL_ANSWER: usize = 1024 * 1024;
-/// Longest text of the node that is kept or logged.
-const LONGEST_TEXT: usize = 200;
 
 /// Why a call gave no result.
 #[derive(Debug, Error)]
@@ -357,14 +356,6 @@ async fn parse<T: DeserializeOwned + Send + 'static>(body: Vec<u8>) -> Result<An
         Ok(result) => result,
         Err(error) => Err(format!("reading it failed: {error}")),
     }
-}
-
-/// Text of the node for messages: bounded, without control characters.
-pub(super) fn bounded(text: &str) -> String {
-    text.chars()
-        .take(LONGEST_TEXT)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use super::coinbase::LONGEST_TAG;
 use super::rpc::RpcAuth;
-use crate::pool::settings::ROLLABLE_VERSION_BITS;
 use crate::pool::url::Host;
 use crate::work::Difficulty;
+use crate::work::version::ROLLABLE_BITS;
 use std::time::Duration;
 
 /// The owner's node and what to mine for.
@@ -37,7 +37,7 @@ impl SoloSettings {
             auth,
             payout_address: payout_address.to_owned(),
             share_difficulty: Self::default_share_difficulty(),
-            version_mask: ROLLABLE_VERSION_BITS,
+            version_mask: ROLLABLE_BITS,
             coinbase_tag: "CGMiner-RS".to_owned(),
             intervals: Intervals::default(),
         }

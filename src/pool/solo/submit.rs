@@ -1,9 +1,9 @@
 //! Gives found blocks to the node, again and again while it does not answer.
 
 use super::block::{Block, displayed};
-use super::rpc::{RpcClient, RpcError, bounded};
+use super::rpc::{RpcClient, RpcError};
 use super::settings::Intervals;
-use crate::pool::reject::{PoolError, RejectReason};
+use crate::pool::reject::{PoolError, RejectReason, bounded};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::mpsc;

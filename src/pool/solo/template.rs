@@ -1,9 +1,11 @@
 //! A node's block template (BIP 22, 23, 145), checked before anything is made of it.
 
 use super::hash::{branches_of_first, merkle_pair, root_of};
-use crate::pool::settings::ROLLABLE_VERSION_BITS;
-use crate::work::Target;
+use crate::pool::reject::bounded;
+use crate::work::job::NTIME_ROLL_LIMIT;
 use crate::work::target::NbitsError;
+use crate::work::version::ROLLABLE_BITS;
+use crate::work::{Target, hex};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Visitor};
 use std::collections::BTreeMap;
@@ -22,9 +24,6 @@ const ALL_COINS: u64 = 2_100_000_000_000_000;
 const HEIGHT_BOUND: u32 = 500_000_000;
 /// Longest `coinbaseaux`; a coinbase script has 100 bytes in all.
 const LONGEST_AUX: usize = 40;
-/// How far ntime is rolled beyond the template's time; consensus allows two hours beyond the nodes' clocks.
-const NTIME_ROLL_LIMIT: u32 = 600;
-
 /// Why a template is not mined on.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TemplateError {
@@ -214,8 +213,7 @@ impl WireTemplate {
 
         Ok(BlockTemplate {
             version: self.version,
-            rollable_version_bits: ROLLABLE_VERSION_BITS
-                & !(self.version | self.vbrequired | deployments),
+            rollable_version_bits: ROLLABLE_BITS & !(self.version | self.vbrequired | deployments),
             previous_hash: self.previousblockhash.0,
             height: self.height,
             coinbase_value,
@@ -317,7 +315,7 @@ fn within(field: &'static str, value: u64, least: u64, most: u64) -> Result<(), 
 }
 
 fn shown(text: &str) -> String {
-    super::rpc::bounded(text)
+    bounded(text)
 }
 
 /// Bytes written as hex, decoded where they stand: a template's transactions are not kept twice.
@@ -335,7 +333,7 @@ impl<'de> Deserialize<'de> for HexBytes {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<HexBytes, E> {
-                decode_hex(text)
+                hex::decode(text)
                     .map(HexBytes)
                     .ok_or_else(|| E::custom("no bytes in hex"))
             }
@@ -357,17 +355,6 @@ impl<'de> Deserialize<'de> for Hash {
             .map_err(|_| D::Error::custom("a hash has 64 digits"))?;
         Ok(Self(hash))
     }
-}
-
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
-    if text.len() % 2 != 0 {
-        return None;
-    }
-    let digit = |letter: &u8| char::from(*letter).to_digit(16).map(|digit| digit as u8);
-    text.as_bytes()
-        .chunks_exact(2)
-        .map(|pair| Some(digit(pair.first()?)? << 4 | digit(pair.last()?)?))
-        .collect()
 }
 
 #[cfg(test)]

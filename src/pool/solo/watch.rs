@@ -3,10 +3,11 @@
 use super::address::{AddressError, Network, payout_script};
 use super::block::{Block, Found, displayed};
 use super::jobs::JobMaker;
-use super::rpc::{RpcClient, RpcError, bounded};
+use super::rpc::{RpcClient, RpcError};
 use super::settings::SoloSettings;
 use super::template::{BlockTemplate, Checked, LONGEST_ANSWER, TemplateError};
 use crate::pool::backoff::Backoff;
+use crate::pool::reject::bounded;
 use crate::work::{Extranonce2, SessionId};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -75,7 +75,7 @@ fn a_late_answer_to_configure_still_brings_version_rolling() {
     talk.reply("mining.configure", &mask, &Value::Null);
     assert_eq!(
         talk.job().version_mask,
-        ROLLABLE_VERSION_BITS,
+        ROLLABLE_BITS,
         "clamped to what was asked"
     );
     assert_eq!(talk.jobs.len(), 2);

@@ -184,7 +184,7 @@ proptest! {
         }
         for job in &talk.jobs {
             prop_assert!((1..=16).contains(&job.extranonce2_size));
-            prop_assert_eq!(job.version_mask & !ROLLABLE_VERSION_BITS, 0);
+            prop_assert_eq!(job.version_mask & !ROLLABLE_BITS, 0);
         }
         prop_assert!(talk.jobs.windows(2).all(|pair| pair[0].sequence < pair[1].sequence));
         let shares = talk.session.close().shares;
