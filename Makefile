@@ -4,7 +4,7 @@ CARGO ?= cargo
 KNOTS ?= target/peers/knots
 POOLS ?= target/peers/pools
 
-.PHONY: check fmt clippy test node pools gates demo-smoke bench
+.PHONY: check fmt clippy test node pools gates demo-smoke bench msrv
 
 check: fmt clippy gates node pools test demo-smoke
 
@@ -37,6 +37,11 @@ demo-smoke:
 
 bench:
 	$(CARGO) bench --workspace
+
+# The oldest compiler that is promised, from rustup. The gates find what is known to be newer, and each cross build is done by it.
+msrv:
+	rustup toolchain install 1.85.0 --profile minimal
+	$(CARGO) +1.85.0 check --workspace --all-targets --target-dir target/msrv
 
 .PHONY: arm arm64 test-arm test-arm64 board-test
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the demo as the README says, asks its status endpoint, and wants accepted shares. Half of the time goes by before
+# Runs the demo as the README says, asks its status endpoint, and wants accepted shares and no rejected one. Half of the time goes by before
 # the rail is on: a supply must have been off for 30 s before it may be switched on, the emulated one too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,4 +30,6 @@ exec 3>&-
 wait "$demo" || fail "the demo ended with an error"
 demo=""
 tail -n 6 "$log"
-grep -Eq 'accepted [1-9]' "$log" || fail "no accepted share"
+last=$(grep -E 'accepted [0-9]+' "$log" | tail -n 1)
+grep -Eq 'accepted [1-9]' <<<"$last" || fail "no accepted share"
+grep -Eq 'rejected 0([^0-9]|$)' <<<"$last" || fail "the demo pool, which checks by itself, rejected shares: $last"
