@@ -4,9 +4,9 @@ CARGO ?= cargo
 KNOTS ?= target/peers/knots
 POOLS ?= target/peers/pools
 
-.PHONY: check fmt clippy test node pools gates demo-smoke bench msrv
+.PHONY: check fmt clippy fuzz-check fuzz test node pools gates demo-smoke bench msrv
 
-check: fmt clippy gates node pools test demo-smoke
+check: fmt clippy fuzz-check gates node pools test demo-smoke
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -14,6 +14,15 @@ fmt:
 clippy:
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --no-default-features --features firmware -- -D warnings
+
+# The fuzz targets are a workspace of their own, which nothing else would hold to what they call.
+fuzz-check:
+	$(CARGO) check --manifest-path fuzz/Cargo.toml
+
+# Each fuzz target for a few seconds: make fuzz FUZZ_SECONDS=60 for longer.
+FUZZ_SECONDS ?= 5
+fuzz:
+	fuzz/run.sh $(FUZZ_SECONDS)
 
 # The README's test command.
 test:
