@@ -4,9 +4,9 @@ CARGO ?= cargo
 KNOTS ?= target/peers/knots
 POOLS ?= target/peers/pools
 
-.PHONY: check fmt clippy fuzz-check fuzz test node pools gates demo-smoke bench msrv
+.PHONY: check fmt clippy fuzz-check fuzz test node pools gates demo-smoke peers bench msrv
 
-check: fmt clippy fuzz-check gates node pools test demo-smoke
+check: fmt clippy fuzz-check gates node pools test demo-smoke peers
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -43,6 +43,10 @@ gates:
 # The README's first command, for a few seconds: it must find accepted shares and end by itself.
 demo-smoke:
 	.ci/demo-smoke.sh
+
+# The tools that owners have, against the running demo; each fetches its tool at the first use.
+peers:
+	tests/peers/promtool.sh
 
 bench:
 	$(CARGO) bench --workspace
