@@ -37,6 +37,8 @@ pub enum Order {
     ChangePool(usize, Fields),
     /// One pool less.
     RemovePool(usize),
+    /// All pools in this order.
+    ArrangePools(Vec<usize>),
     /// Work for this pool now.
     SwitchPool(usize),
     /// A pool is used, or not.

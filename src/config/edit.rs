@@ -47,6 +47,15 @@ pub enum Edit {
         /// Number of the entry.
         index: usize,
     },
+    /// Two entries of a list change places, each with the comments right above it.
+    Exchange {
+        /// Section.
+        section: &'static str,
+        /// Number of the one that stands first.
+        first: usize,
+        /// Number of the other.
+        second: usize,
+    },
 }
 
 /// Why a text was not changed.
@@ -81,7 +90,8 @@ impl Edit {
             Self::Set { section, .. }
             | Self::Unset { section, .. }
             | Self::Append { section, .. }
-            | Self::Remove { section, .. } => section,
+            | Self::Remove { section, .. }
+            | Self::Exchange { section, .. } => section,
         }
     }
 
@@ -104,7 +114,7 @@ impl Edit {
                 path.push(Segment::Key(name.clone()));
                 Some(path)
             }
-            Self::Append { .. } | Self::Remove { .. } => None,
+            Self::Append { .. } | Self::Remove { .. } | Self::Exchange { .. } => None,
         }
     }
 }
@@ -190,16 +200,54 @@ fn place_of(
             Ok((text.len()..text.len(), lines))
         }
         Edit::Remove { index, .. } => {
-            let entry = entry_of(table, section, Some(*index))?.ok_or_else(layout)?;
-            let fields = entry.get_ref().as_table().ok_or_else(layout)?;
-            let start = entry.span().start;
-            let end = fields
-                .iter()
-                .map(|(_, value)| value.span().end)
-                .fold(start, usize::max);
-            Ok((line_start(text, start)..line_end(text, end), String::new()))
+            let lines = lines_of(text, table, section, *index)?;
+            Ok((lines, String::new()))
+        }
+        Edit::Exchange { first, second, .. } => {
+            let upper = with_comments(text, lines_of(text, table, section, *first)?);
+            let lower = with_comments(text, lines_of(text, table, section, *second)?);
+            let part = |range: Range<usize>| text.get(range).ok_or_else(layout);
+            let middle = part(upper.end..lower.start)?;
+            let [above, below] = [part(upper.clone())?, part(lower.clone())?];
+            // The last line of a file may lack its end.
+            let newline = if below.ends_with('\n') { "" } else { "\n" };
+            let changed = format!("{below}{newline}{middle}{above}");
+            Ok((upper.start..lower.end, changed))
         }
     }
+}
+
+/// The whole lines of an entry, from its header to its last field.
+fn lines_of(
+    text: &str,
+    table: &DeTable<'_>,
+    section: &'static str,
+    index: usize,
+) -> Result<Range<usize>, EditError> {
+    let layout = EditError::Layout { section };
+    let Some(entry) = entry_of(table, section, Some(index))? else {
+        return Err(layout);
+    };
+    let fields = entry.get_ref().as_table().ok_or(layout)?;
+    let start = entry.span().start;
+    let end = fields
+        .iter()
+        .map(|(_, value)| value.span().end)
+        .fold(start, usize::max);
+    Ok(line_start(text, start)..line_end(text, end))
+}
+
+/// The same, and the comments right above.
+fn with_comments(text: &str, mut lines: Range<usize>) -> Range<usize> {
+    while lines.start > 0 {
+        let above = line_start(text, lines.start - 1);
+        let line = text.get(above..lines.start).unwrap_or_default();
+        if !line.trim_start().starts_with('#') {
+            break;
+        }
+        lines.start = above;
+    }
+    lines
 }
 
 /// The table of a section, or of one of its entries; `None` when the section is not there.
@@ -294,6 +342,13 @@ fn apply(values: &mut toml::Table, change: &Edit) -> Result<(), EditError> {
                 values.remove(section);
             }
         }
+        Edit::Exchange { first, second, .. } => {
+            let list = values.get_mut(section).and_then(toml::Value::as_array_mut);
+            let index = *first.max(second);
+            let missing = EditError::NoEntry { section, index };
+            let list = list.filter(|list| index < list.len()).ok_or(missing)?;
+            list.swap(*first, *second);
+        }
     }
     Ok(())
 }
@@ -385,6 +440,26 @@ mod tests {
     }
 
     #[test]
+    fn entries_change_places_with_their_comments() {
+        let exchange = |first, second| Edit::Exchange {
+            section: "pool",
+            first,
+            second,
+        };
+        let best = "# the best\n[[pool]]\nurl = \"a:1\"\nuser = \"u\" # me\n";
+        let other = "# the other\n[[pool]] # two\nurl = \"b:2\"\nuser = \"v\"\n";
+        let edited = edit(FILE, &[exchange(0, 1)]).unwrap();
+        let wanted = FILE.replace(best, "X").replace(other, best);
+        assert_eq!(edited, wanted.replace('X', other));
+        let unfinished = "[[pool]]\nurl = \"a:1\"\n[[pool]]\nurl = \"b:2\"";
+        assert_eq!(
+            edit(unfinished, &[exchange(0, 1)]).unwrap(),
+            "[[pool]]\nurl = \"b:2\"\n[[pool]]\nurl = \"a:1\"\n"
+        );
+        assert!(edit(FILE, &[exchange(0, 2)]).is_err());
+    }
+
+    #[test]
     fn a_layout_that_cannot_be_changed_is_refused_and_not_guessed() {
         let remove = Edit::Remove {
             section: "pool",
@@ -415,7 +490,7 @@ mod tests {
     fn change() -> impl Strategy<Value = Edit> {
         let section = prop_oneof![Just("log"), Just("pool"), Just("cooling"), Just("api")];
         let name = prop_oneof![Just("level"), Just("url"), Just("user"), Just("name")];
-        (section, name, 0..3_usize, "\\PC{0,8}", 0..4).prop_map(
+        (section, name, 0..3_usize, "\\PC{0,8}", 0..5).prop_map(
             |(section, name, index, text, kind)| {
                 let index = (section == "pool").then_some(index);
                 let name = name.to_owned();
@@ -429,6 +504,11 @@ mod tests {
                     (2, Some(_)) => Edit::Append {
                         section,
                         entry: vec![(name, text.into())],
+                    },
+                    (3, Some(index)) => Edit::Exchange {
+                        section,
+                        first: index,
+                        second: index + 1,
                     },
                     _ => Edit::Set {
                         section,

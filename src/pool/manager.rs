@@ -1,5 +1,6 @@
 //! All pools together: which one the chains work for, and which one a share goes to.
 
+use super::record::PoolRecord;
 use super::settings::{Place, StrategyKind};
 use super::source::{JobSource, Numbers, SourceHandle, source_channels};
 use super::status::{PoolStatus, PoolsStatus};
@@ -92,6 +93,7 @@ struct Pool {
     failures_when_ready: u64,
     /// Shares it had accepted, and hashes it had not credited by then.
     last_accepted: (u64, f64),
+    record: PoolRecord,
 }
 
 impl Manager {
@@ -180,6 +182,7 @@ impl Manager {
             name,
             failures_when_ready: 0,
             last_accepted: (0, 0.0),
+            record: PoolRecord::default(),
         }
     }
 
@@ -304,8 +307,11 @@ impl Manager {
             .iter()
             .rev()
             .find(|(known, _)| *known == session);
-        let pool = key.and_then(|(_, key)| self.pools.iter().find(|pool| pool.key == *key));
-        let taken = pool.is_some_and(|pool| pool.handle.shares.try_send(share).is_ok());
+        let pool = key.and_then(|(_, key)| self.pools.iter_mut().find(|pool| pool.key == *key));
+        let taken = pool.is_some_and(|pool| {
+            pool.record.see_share(&share);
+            pool.handle.shares.try_send(share).is_ok()
+        });
         self.shares_without_session += u64::from(!taken);
     }
 
@@ -360,13 +366,20 @@ impl Pool {
         PoolStatus {
             name: self.name.clone(),
             place: self.place,
+            record: self.record.clone(),
             ..self.handle.status.borrow().clone()
         }
     }
 
     fn view(&mut self) -> PoolView {
         // A job at hand is what counts; the status may be a moment behind it.
-        let has_job = self.handle.jobs.borrow().is_some();
+        let has_job = {
+            let job = self.handle.jobs.borrow();
+            if let Some(job) = job.as_deref() {
+                self.record.see_job(job);
+            }
+            job.is_some()
+        };
         let status = self.handle.status.borrow();
         let ready_since = status.ready_since.filter(|_| has_job);
         if ready_since.is_some() {

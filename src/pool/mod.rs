@@ -14,6 +14,7 @@ pub mod message;
 pub mod notify;
 pub mod probe;
 pub mod proxy;
+pub mod record;
 pub mod redirect;
 pub mod reject;
 pub mod request;

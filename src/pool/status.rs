@@ -1,8 +1,9 @@
 //! What is known of the pools, for telemetry: numbers, or nothing where a number is unknown.
 
+use super::record::PoolRecord;
 use super::reject::RejectReason;
 use super::settings::Place;
-use crate::work::Share;
+use crate::work::{ChainIndex, Share};
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
@@ -119,6 +120,10 @@ pub struct PoolStatus {
     pub shares: ShareCounters,
     /// Lines since start.
     pub lines: LineCounters,
+    /// What went over its connections; `None`: this kind of pool is not counted.
+    pub traffic: Option<Traffic>,
+    /// What its jobs and shares tell. The manager's word.
+    pub record: PoolRecord,
 }
 
 /// Shares of one pool. `submitted = accepted + rejected + unanswered + those still on their way`.
@@ -146,12 +151,63 @@ pub struct ShareCounters {
     pub accepted_difficulty: f64,
     /// Sum of the difficulties of the rejected shares.
     pub rejected_difficulty: f64,
+    /// Sum of the difficulties of the shares that were withheld.
+    pub stale_difficulty: f64,
+    /// Difficulty of the last accepted share.
+    pub last_difficulty: Option<f64>,
     /// Submitted shares that met the network target.
     pub blocks_submitted: u64,
     /// Those of them that the pool accepted.
     pub blocks_accepted: u64,
     /// Text of the last reject, shortened.
     pub last_reject: Option<String>,
+    /// Verdicts by the chain that found the share, by its index.
+    pub chains: Vec<ChainShares>,
+}
+
+/// Verdicts of one pool on the shares of one chain.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ChainShares {
+    /// Accepted shares.
+    pub accepted: u64,
+    /// Rejected ones.
+    pub rejected: u64,
+    /// Sum of the difficulties of the accepted ones.
+    pub accepted_difficulty: f64,
+    /// Sum of the difficulties of the rejected ones.
+    pub rejected_difficulty: f64,
+    /// Difficulty of the last accepted one.
+    pub last_difficulty: Option<f64>,
+    /// When that was.
+    #[serde(rename = "last_accepted_age_s", serialize_with = "age_seconds")]
+    pub last_accepted_at: Option<Instant>,
+}
+
+impl ChainShares {
+    /// Counts a share that was credited.
+    pub fn accept(&mut self, difficulty: f64, now: Instant) {
+        self.accepted += 1;
+        self.accepted_difficulty += difficulty;
+        self.last_difficulty = Some(difficulty);
+        self.last_accepted_at = Some(now);
+    }
+
+    /// Counts a share that was refused.
+    pub fn reject(&mut self, difficulty: f64) {
+        self.rejected += 1;
+        self.rejected_difficulty += difficulty;
+    }
+}
+
+/// What went over the connections to one pool since start, TLS and TCP not counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Writes.
+    pub writes: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Bytes read.
+    pub read: u64,
 }
 
 impl ShareCounters {
@@ -159,6 +215,7 @@ impl ShareCounters {
     pub fn accept(&mut self, difficulty: f64, is_block: bool) {
         self.accepted += 1;
         self.accepted_difficulty += difficulty;
+        self.last_difficulty = Some(difficulty);
         self.accepted_hashes += difficulty * HASHES_PER_DIFFICULTY;
         self.blocks_accepted += u64::from(is_block);
     }
@@ -180,7 +237,19 @@ impl ShareCounters {
     /// Counts a share that was not sent because its job is worthless.
     pub fn withhold(&mut self, difficulty: f64) {
         self.stale_withheld += 1;
+        self.stale_difficulty += difficulty;
         self.lost_hashes += difficulty * HASHES_PER_DIFFICULTY;
+    }
+
+    /// Counts a verdict for the chain that found the share.
+    pub fn of_chain(&mut self, chain: ChainIndex, verdict: impl FnOnce(&mut ChainShares)) {
+        let index = usize::from(chain.0);
+        if self.chains.len() <= index {
+            self.chains.resize_with(index + 1, ChainShares::default);
+        }
+        if let Some(shares) = self.chains.get_mut(index) {
+            verdict(shares);
+        }
     }
 
     /// Counts a share that was found after its session had ended.

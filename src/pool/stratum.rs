@@ -6,7 +6,7 @@ use super::line::LineReader;
 use super::session::{Counters, EndReason, Manners, Session, Withheld};
 use super::settings::StratumSettings;
 use super::source::{JobSource, SourcePorts, SourceTask};
-use super::status::{PoolPhase, PoolStatus, SourceKind};
+use super::status::{PoolPhase, PoolStatus, SourceKind, Traffic};
 use super::url::PoolUrl;
 use crate::work::Share;
 use std::io;
@@ -49,6 +49,7 @@ impl JobSource for StratumSource {
             kind: SourceKind::StratumV1,
             url: self.settings.url.to_string(),
             user: self.settings.user.clone(),
+            traffic: Some(Traffic::default()),
             ..PoolStatus::default()
         }
     }
@@ -226,7 +227,12 @@ impl Task {
                     stream.flush().await
                 };
                 match timeout(self.settings.deadlines.write, write).await {
-                    Ok(Ok(())) => session.output().clear(),
+                    Ok(Ok(())) => {
+                        let traffic = self.status.traffic.get_or_insert_default();
+                        traffic.writes += 1;
+                        traffic.written += session.output().len() as u64;
+                        session.output().clear();
+                    }
                     Ok(Err(error)) => return Left::Broken(error),
                     Err(_) => return Left::Broken(io::ErrorKind::TimedOut.into()),
                 }
@@ -256,6 +262,7 @@ impl Task {
                     Ok(0) => return Left::Broken(io::ErrorKind::UnexpectedEof.into()),
                     Ok(length) => {
                         let now = Instant::now();
+                        self.status.traffic.get_or_insert_default().read += length as u64;
                         reader.push(bytes.get(..length).unwrap_or_default());
                         while let Some(line) = reader.next_line() {
                             session.on_line(line, now);

@@ -2,7 +2,8 @@
 
 use super::from_keeper;
 use super::hash_rate::WindowRate;
-use super::snapshot::{Chain, Chip, ChipHealth};
+use super::recorder::LastSeen;
+use super::snapshot::{Chain, ChainShares, Chip, ChipHealth};
 use super::state::SWITCHED_OFF;
 use crate::chain::status::{ChainPhase, ChainStatus};
 use crate::link::KeeperStatus;
@@ -25,6 +26,7 @@ pub fn chain(
     hash_rate: Vec<WindowRate>,
     health: impl Fn(usize) -> ChipHealth,
     (keeper, heard): (Option<&KeeperStatus>, Duration),
+    (shares, seen): (ChainShares, LastSeen),
 ) -> Chain {
     let safety = keeper.and_then(|keeper| {
         keeper
@@ -49,6 +51,10 @@ pub fn chain(
         enabled: !is_switched_off(status),
         present: safety.and_then(|safety| safety.present),
         counters: status.counters,
+        shares,
+        last_nonce_age_s: seen.nonce_s,
+        last_well_age_s: seen.well_s,
+        last_ill_age_s: seen.ill_s,
         chips: chips(status, domains, health),
     }
 }

@@ -1,7 +1,11 @@
 //! What the pool room tells, in the Snapshot's shape.
 
-use super::snapshot::{Pool, Pools, Rejects, Shares, Work};
-use crate::pool::status::{PoolStatus, PoolsStatus, RejectCounters, ShareCounters};
+use super::snapshot::{
+    Block, ChainShares, Difficulties, Pool, Pools, Rejects, Shares, Traffic, Work,
+};
+use crate::pool::status::{
+    HASHES_PER_DIFFICULTY, PoolStatus, PoolsStatus, RejectCounters, ShareCounters,
+};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -22,9 +26,14 @@ pub fn pools(status: &PoolsStatus, now: Instant) -> Pools {
 /// Shares of all pools together.
 pub fn shares(status: &PoolsStatus) -> Shares {
     let mut total = Shares::default();
-    for counters in status.pools.iter().map(|pool| &pool.shares) {
-        add(&mut total, counters);
+    for pool in &status.pools {
+        add(&mut total, pool);
     }
+    total.last_difficulty = status
+        .pools
+        .iter()
+        .max_by_key(|pool| pool.last_accepted_at)
+        .and_then(|pool| pool.shares.last_difficulty);
     total.session_gone += status.shares_without_session;
     total
 }
@@ -39,7 +48,51 @@ pub fn work(status: &PoolsStatus, now: Instant) -> Work {
         difficulty: active.and_then(|pool| pool.difficulty),
         version_mask: active.and_then(|pool| pool.version_mask),
         jobs: status.pools.iter().map(|pool| pool.jobs).sum(),
+        block: active.and_then(|pool| block(pool, now)),
+        blocks: status
+            .pools
+            .iter()
+            .map(|pool| pool.record.blocks)
+            .max()
+            .unwrap_or(0),
     }
+}
+
+/// Verdicts of all pools on the shares of one chain.
+pub fn chain_shares(status: &PoolsStatus, chain: usize, now: Instant) -> ChainShares {
+    let mut total = ChainShares::default();
+    let mut latest = None;
+    for (index, pool) in status.pools.iter().enumerate() {
+        let Some(shares) = pool.shares.chains.get(chain) else {
+            continue;
+        };
+        total.accepted += shares.accepted;
+        total.rejected += shares.rejected;
+        total.accepted_difficulty += shares.accepted_difficulty;
+        total.rejected_difficulty += shares.rejected_difficulty;
+        if shares.last_accepted_at > latest {
+            latest = shares.last_accepted_at;
+            total.last_pool = Some(index);
+            total.last_difficulty = shares.last_difficulty;
+        }
+    }
+    total.last_accepted_age_s = age(latest, now);
+    total
+}
+
+fn block(status: &PoolStatus, now: Instant) -> Option<Block> {
+    let block = status.record.block.as_ref()?;
+    let mut hash = String::with_capacity(64);
+    for byte in block.hash.iter().rev() {
+        hash.push_str(&format!("{byte:02x}"));
+    }
+    Some(Block {
+        previous_hash: hash,
+        age_s: now.saturating_duration_since(block.since).as_secs_f64(),
+        height: block.height,
+        version: block.version,
+        network_difficulty: block.difficulty,
+    })
 }
 
 /// Hashes that pools have credited, and by how many shares.
@@ -57,7 +110,7 @@ pub fn credit(status: &PoolsStatus) -> (f64, u64) {
 
 fn pool(index: usize, status: &PoolStatus, active: Option<usize>, now: Instant) -> Pool {
     let mut shares = Shares::default();
-    add(&mut shares, &status.shares);
+    add(&mut shares, status);
     let lines = &status.lines;
     Pool {
         index,
@@ -87,10 +140,24 @@ fn pool(index: usize, status: &PoolStatus, active: Option<usize>, now: Instant) 
         failures: status.failures,
         bad_lines: lines.malformed + lines.over_long + lines.bad_parameters,
         shares,
+        block: block(status, now),
+        difficulties: status.record.difficulties.map(|jobs| Difficulties {
+            least: jobs.least,
+            least_jobs: jobs.least_jobs,
+            most: jobs.most,
+            most_jobs: jobs.most_jobs,
+        }),
+        traffic: status.traffic.map(|traffic| Traffic {
+            writes: traffic.writes,
+            written_bytes: traffic.written,
+            lines: lines.received,
+            read_bytes: traffic.read,
+        }),
     }
 }
 
-fn add(total: &mut Shares, counters: &ShareCounters) {
+fn add(total: &mut Shares, pool: &PoolStatus) {
+    let counters: &ShareCounters = &pool.shares;
     total.submitted += counters.submitted;
     total.accepted += counters.accepted;
     add_rejects(&mut total.rejected, &counters.rejected);
@@ -99,6 +166,14 @@ fn add(total: &mut Shares, counters: &ShareCounters) {
     total.session_gone += counters.session_gone;
     total.accepted_difficulty += counters.accepted_difficulty;
     total.rejected_difficulty += counters.rejected_difficulty;
+    total.stale_difficulty += counters.stale_difficulty;
+    total.lost_difficulty += counters.lost_hashes / HASHES_PER_DIFFICULTY;
+    total.last_difficulty = counters.last_difficulty;
+    let best = pool.record.best_difficulty;
+    total.best_difficulty = match (total.best_difficulty, best) {
+        (Some(total), Some(best)) => Some(total.max(best)),
+        (total, best) => total.or(best),
+    };
     total.blocks_found += counters.blocks_submitted;
     total.blocks_accepted += counters.blocks_accepted;
     let answered = total.accepted + total.rejected.total;

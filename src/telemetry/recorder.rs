@@ -40,6 +40,23 @@ struct ChainRecord {
     expected_at: Option<Instant>,
     /// Counts of each past minute, oldest first.
     steps: VecDeque<Step>,
+    /// When it was last seen with more good nonces than before.
+    last_nonce: Option<Instant>,
+    /// When it was last seen hashing.
+    last_well: Option<Instant>,
+    /// When it was last seen failed, or waiting to be brought up after a failure.
+    last_ill: Option<Instant>,
+}
+
+/// When what was last seen of a chain.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LastSeen {
+    /// A good nonce, in seconds ago.
+    pub nonce_s: Option<f64>,
+    /// Hashing.
+    pub well_s: Option<f64>,
+    /// Failed.
+    pub ill_s: Option<f64>,
 }
 
 struct Step {
@@ -70,6 +87,7 @@ impl Recorder {
         self.chains
             .resize_with(seen.chains.len(), ChainRecord::default);
         for (record, status) in self.chains.iter_mut().zip(&seen.chains) {
+            record.note(status, now);
             record.credit(status, now);
             record.step(status, now);
         }
@@ -120,6 +138,20 @@ impl Recorder {
             .unwrap_or_default()
     }
 
+    /// When what was last seen of a chain.
+    pub fn last_seen(&self, index: usize, now: Instant) -> LastSeen {
+        let Some(chain) = self.chains.get(index) else {
+            return LastSeen::default();
+        };
+        let ago =
+            |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at).as_secs_f64());
+        LastSeen {
+            nonce_s: ago(chain.last_nonce),
+            well_s: ago(chain.last_well),
+            ill_s: ago(chain.last_ill),
+        }
+    }
+
     /// Health of one chip, from the nonces that it should have found.
     pub fn chip_health(&self, chain: usize, chip: usize, now: Instant) -> ChipHealth {
         self.chains
@@ -152,6 +184,17 @@ impl Recorder {
 }
 
 impl ChainRecord {
+    fn note(&mut self, status: &ChainStatus, now: Instant) {
+        if status.counters.nonces > self.credited.1 {
+            self.last_nonce = Some(now);
+        }
+        match status.phase {
+            ChainPhase::Hashing => self.last_well = Some(now),
+            ChainPhase::BackOff | ChainPhase::Failed => self.last_ill = Some(now),
+            _ => {}
+        }
+    }
+
     /// Takes the growth of a chain's counters, from its first nonce on.
     fn credit(&mut self, status: &ChainStatus, now: Instant) {
         let counted = (status.counters.hashes, status.counters.nonces);

@@ -8,12 +8,15 @@ use crate::link::status::{
     WatchdogStatus,
 };
 use crate::link::{Cause, State};
-use crate::pool::status::{PoolPhase, PoolStatus, PoolsStatus};
+use crate::pool::record::{BlockBelow, Difficulties};
+use crate::pool::status::{PoolPhase, PoolStatus, PoolsStatus, Traffic};
+use crate::work::ChainIndex;
 use cgminer_board::power::VoltageLimits;
 use cgminer_board::thermal::{FanCondition, FanMode, Throttle, Tier, Tiers};
 use cgminer_hal::units::{Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Rpm, Watts};
 use std::sync::Arc;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// All rooms of a machine with one chain, one fan and one pool, at work.
 pub fn seen() -> Seen {
@@ -152,6 +155,32 @@ pub fn pools() -> PoolsStatus {
     pool.shares.accepted_difficulty = 9.0 * 1024.0;
     pool.shares.rejected.total = 1;
     pool.shares.rejected.stale = 1;
+    pool.shares.last_difficulty = Some(1024.0);
+    pool.shares.of_chain(ChainIndex(0), |shares| {
+        shares.accepted = 8;
+        shares.rejected = 1;
+        shares.accept(1024.0, Instant::now());
+    });
+    pool.traffic = Some(Traffic {
+        writes: 12,
+        written: 1178,
+        read: 9771,
+    });
+    pool.record.best_difficulty = Some(4096.5);
+    pool.record.blocks = 1;
+    pool.record.difficulties = Some(Difficulties {
+        least: 512.0,
+        least_jobs: 1,
+        most: 1024.0,
+        most_jobs: 3,
+    });
+    pool.record.block = Some(BlockBelow {
+        hash: [7; 32],
+        height: Some(840_000),
+        version: 0x2000_0000,
+        difficulty: 83_148_355_189_239.77,
+        since: Instant::now(),
+    });
     PoolsStatus {
         strategy: "failover",
         active: Some(0),

@@ -190,6 +190,14 @@ pub struct Shares {
     pub accepted_difficulty: f64,
     /// Sum of the difficulties of the refused ones.
     pub rejected_difficulty: f64,
+    /// Sum of the difficulties of those not sent because their job was worthless.
+    pub stale_difficulty: f64,
+    /// Sum of the difficulties of all that no pool gave a verdict on, those not sent included.
+    pub lost_difficulty: f64,
+    /// Difficulty of the last accepted one.
+    pub last_difficulty: Option<f64>,
+    /// Difficulty of the best hash found.
+    pub best_difficulty: Option<f64>,
     /// Rejected of all answered, in per cent; null before the first answer.
     pub rejected_percent: Option<f64>,
     /// Submitted ones that met the network target.
@@ -236,6 +244,70 @@ pub struct Work {
     pub version_mask: Option<u32>,
     /// Jobs of all pools since the start.
     pub jobs: u64,
+    /// Block that is worked on top of.
+    pub block: Option<Block>,
+    /// Blocks that were worked on top of since the start, for the pool that told of most.
+    pub blocks: u64,
+}
+
+/// The block that a pool's job builds on, and what it says of the one to come.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Block {
+    /// Its hash as it is displayed.
+    pub previous_hash: String,
+    /// Seconds since the first job on it.
+    pub age_s: f64,
+    /// Height of the block to come; null when the coinbase does not tell.
+    pub height: Option<u32>,
+    /// Version of the block to come.
+    pub version: u32,
+    /// Difficulty of the network.
+    pub network_difficulty: f64,
+}
+
+/// Verdicts on the shares of one chain.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct ChainShares {
+    /// Taken by pools.
+    pub accepted: u64,
+    /// Refused by pools.
+    pub rejected: u64,
+    /// Sum of the difficulties of the accepted ones.
+    pub accepted_difficulty: f64,
+    /// Sum of the difficulties of the refused ones.
+    pub rejected_difficulty: f64,
+    /// Pool that took the last one.
+    pub last_pool: Option<usize>,
+    /// Its difficulty.
+    pub last_difficulty: Option<f64>,
+    /// Seconds since then.
+    pub last_accepted_age_s: Option<f64>,
+}
+
+/// The easiest and the hardest job of a pool since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Difficulties {
+    /// Difficulty of the easiest.
+    pub least: f64,
+    /// Jobs that were as easy.
+    pub least_jobs: u64,
+    /// Difficulty of the hardest.
+    pub most: f64,
+    /// Jobs that were as hard.
+    pub most_jobs: u64,
+}
+
+/// What went over the connections to a pool since the start, TLS and TCP not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Traffic {
+    /// Writes.
+    pub writes: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// Lines read.
+    pub lines: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
 }
 
 /// A hash-board chain.
@@ -273,6 +345,14 @@ pub struct Chain {
     pub present: Option<bool>,
     /// Counts since the start.
     pub counters: ChainCounters,
+    /// Verdicts on its shares.
+    pub shares: ChainShares,
+    /// Seconds since its last good nonce.
+    pub last_nonce_age_s: Option<f64>,
+    /// Seconds since it last hashed; 0 while it does.
+    pub last_well_age_s: Option<f64>,
+    /// Seconds since it was last seen failed; 0 while it is.
+    pub last_ill_age_s: Option<f64>,
     /// Each chip. Left out of the JSON, where chips have a path of their own.
     #[serde(skip)]
     pub chips: Vec<Chip>,
@@ -425,4 +505,10 @@ pub struct Pool {
     pub bad_lines: u64,
     /// Shares.
     pub shares: Shares,
+    /// Block that its job builds on; null before the first.
+    pub block: Option<Block>,
+    /// Its easiest and its hardest job; null before the first.
+    pub difficulties: Option<Difficulties>,
+    /// What went over its connections; null where it is not counted.
+    pub traffic: Option<Traffic>,
 }

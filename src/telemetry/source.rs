@@ -131,7 +131,7 @@ impl SnapshotSource {
             },
             shares: from_pools::shares(&pools),
             work: from_pools::work(&pools, now),
-            chains: shared.chains(&chains, &recorder, (keeper, heard), now),
+            chains: shared.chains(&chains, &recorder, (keeper, heard), &pools, now),
             fans: from_keeper::fans(keeper, heard),
             temperatures: from_keeper::temperatures(keeper, heard),
             supply,
@@ -227,13 +227,16 @@ impl Shared {
         statuses: &[ChainStatus],
         recorder: &Recorder,
         keeper: (Option<&KeeperStatus>, Duration),
+        pools: &PoolsStatus,
         now: Instant,
     ) -> Vec<super::Chain> {
         let both = statuses.iter().zip(&self.inputs.chains).enumerate();
         both.map(|(index, (status, input))| {
             let health = |chip| recorder.chip_health(index, chip, now);
             let rates = recorder.chain(index, now);
-            from_chains::chain(status, input.domains, rates, health, keeper)
+            let shares = from_pools::chain_shares(pools, index, now);
+            let seen = recorder.last_seen(index, now);
+            from_chains::chain(status, input.domains, rates, health, keeper, (shares, seen))
         })
         .collect()
     }

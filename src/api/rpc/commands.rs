@@ -5,13 +5,14 @@
 
 use super::devices::{device, device_details, devices, notify};
 use super::figures::{
-    DIFFICULTY_ONE, HASHES_PER_MEGAHASH, ago, megahashes, per_minute, percent, rate_over,
-    share_time, text,
+    DIFFICULTY_ONE, HASHES_PER_MEGAHASH, ago, difficulty, megahashes, per_minute, percent,
+    rate_over, share_time, text, whole_difficulty,
 };
 use super::reply::{Members, Reply, Value};
 use super::request::invalid_command;
-use super::writes::CARRIED_OUT;
-use crate::telemetry::{Chain, Pool, Snapshot};
+use super::stats::stats;
+use super::writes::is_carried_out;
+use crate::telemetry::{Chain, Pool, Shares, Snapshot};
 use Value::{Fixed, Truth, Unknown, Whole};
 
 /// Commands that can be asked, and whether they may be joined.
@@ -88,7 +89,7 @@ pub fn answer(
         "devdetails" => device_details(snapshot),
         "stats" | "estats" | "dbgstats" => stats(snapshot),
         "notify" => notify(snapshot),
-        "coin" => coin(),
+        "coin" => coin(snapshot),
         "lcd" => Reply::with(125, "LCD", "LCD", vec![lcd(snapshot)]),
         "usbstats" => Reply::bare('I', 88, "No USB Statistics"),
         "asccount" => count(104, "ASC count", "ASCS", snapshot.chains.len()),
@@ -124,7 +125,8 @@ fn config(snapshot: &Snapshot) -> Reply {
         ("PGA Count", Whole(0)),
         ("Pool Count", Whole(snapshot.pools.list.len() as u64)),
         ("Strategy", text(strategy)),
-        ("Log Interval", Unknown),
+        // Nothing is logged at intervals.
+        ("Log Interval", Whole(0)),
         ("Device Code", text("")),
         ("OS", text("Linux")),
         ("Hotplug", text("None")),
@@ -152,7 +154,8 @@ fn summary(snapshot: &Snapshot) -> Members {
         ("Rejected", Whole(shares.rejected.total)),
         ("Hardware Errors", Whole(errors)),
         ("Utility", per_minute(shares.accepted as f64, elapsed)),
-        ("Discarded", Unknown),
+        // Work is made when a chain takes it: none is ever thrown away before.
+        ("Discarded", Whole(0)),
         ("Stale", Whole(shares.stale)),
         (
             "Get Failures",
@@ -160,13 +163,13 @@ fn summary(snapshot: &Snapshot) -> Members {
         ),
         ("Local Work", Whole(sum(|chain| chain.counters.work))),
         ("Remote Failures", Whole(shares.unanswered)),
-        ("Network Blocks", Unknown),
+        ("Network Blocks", Whole(snapshot.work.blocks)),
         ("Total MH", Fixed(hashes / HASHES_PER_MEGAHASH, 4)),
         ("Work Utility", per_minute(hashes / DIFFICULTY_ONE, elapsed)),
         ("Difficulty Accepted", Fixed(shares.accepted_difficulty, 8)),
         ("Difficulty Rejected", Fixed(shares.rejected_difficulty, 8)),
-        ("Difficulty Stale", Unknown),
-        ("Best Share", Unknown),
+        ("Difficulty Stale", Fixed(shares.stale_difficulty, 8)),
+        ("Best Share", whole_difficulty(shares.best_difficulty)),
         (
             "Device Hardware%",
             percent(errors as f64, errors as f64 + hashes / DIFFICULTY_ONE),
@@ -182,7 +185,7 @@ fn summary(snapshot: &Snapshot) -> Members {
                 shares.accepted_difficulty + shares.rejected_difficulty,
             ),
         ),
-        ("Pool Stale%", Unknown),
+        ("Pool Stale%", stale_percent(shares)),
         ("Last getwork", ago(snapshot, snapshot.work.job_age_s)),
     ]);
     members
@@ -201,7 +204,8 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
     let shares = &pool.shares;
     let stratum = pool.kind == "stratum_v1";
     let ready = pool.phase == "ready";
-    let difficulty = pool.difficulty.map_or(Unknown, |value| Fixed(value, 8));
+    let block = pool.block.as_ref();
+    let diff1 = shares.accepted_difficulty + shares.rejected_difficulty + shares.lost_difficulty;
     let host = pool
         .peer
         .as_deref()
@@ -217,21 +221,26 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
         ("Getworks", Whole(pool.jobs)),
         ("Accepted", Whole(shares.accepted)),
         ("Rejected", Whole(shares.rejected.total)),
+        // A unit of work is counted where it is sent, by chain.
         ("Works", Unknown),
-        ("Discarded", Unknown),
+        ("Discarded", Whole(0)),
         ("Stale", Whole(shares.stale)),
         ("Get Failures", Whole(pool.failures)),
         ("Remote Failures", Whole(shares.unanswered)),
         ("User", text(&pool.user)),
         ("Last Share Time", share_time(snapshot, pool)),
-        ("Diff1 Shares", Unknown),
+        // So many of difficulty 1 do the shares found for it stand for.
+        ("Diff1 Shares", Whole(diff1 as u64)),
         ("Proxy Type", text("")),
         ("Proxy", text("")),
         ("Difficulty Accepted", Fixed(shares.accepted_difficulty, 8)),
         ("Difficulty Rejected", Fixed(shares.rejected_difficulty, 8)),
-        ("Difficulty Stale", Unknown),
-        ("Last Share Difficulty", Unknown),
-        ("Work Difficulty", difficulty.clone()),
+        ("Difficulty Stale", Fixed(shares.stale_difficulty, 8)),
+        (
+            "Last Share Difficulty",
+            Fixed(shares.last_difficulty.unwrap_or(0.0), 8),
+        ),
+        ("Work Difficulty", difficulty(pool)),
         ("Has Stratum", Truth(stratum)),
         ("Stratum Active", Truth(stratum && ready)),
         (
@@ -240,14 +249,18 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
         ),
         (
             "Stratum Difficulty",
-            if stratum { difficulty } else { Unknown },
+            if stratum {
+                difficulty(pool)
+            } else {
+                Fixed(0.0, 8)
+            },
         ),
         (
             "Has Vmask",
             Truth(pool.version_mask.is_some_and(|mask| mask != 0)),
         ),
         ("Has GBT", Truth(!stratum)),
-        ("Best Share", Unknown),
+        ("Best Share", whole_difficulty(shares.best_difficulty)),
         (
             "Pool Rejected%",
             percent(
@@ -255,11 +268,26 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
                 shares.accepted_difficulty + shares.rejected_difficulty,
             ),
         ),
-        ("Pool Stale%", Unknown),
+        ("Pool Stale%", stale_percent(shares)),
+        // What cgminer counts here it does not say.
         ("Bad Work", Unknown),
-        ("Current Block Height", Unknown),
-        ("Current Block Version", Unknown),
+        (
+            "Current Block Height",
+            block.map_or(Whole(0), |block| {
+                block.height.map_or(Unknown, |height| Whole(height.into()))
+            }),
+        ),
+        (
+            "Current Block Version",
+            Whole(block.map_or(0, |block| block.version.into())),
+        ),
     ]
+}
+
+/// Stale of all that were found, as in cgminer.
+fn stale_percent(shares: &Shares) -> Value {
+    let all = shares.accepted_difficulty + shares.rejected_difficulty + shares.stale_difficulty;
+    percent(shares.stale_difficulty, all)
 }
 
 /// In cgminer a pool that is not disabled is alive or dead. One that waits in reserve without a connection is as it was
@@ -278,63 +306,26 @@ fn standing(pool: &Pool) -> Value {
     }
 }
 
-/// Only pools have statistics in cgminer's sense, and few of those exist here.
-fn stats(snapshot: &Snapshot) -> Reply {
-    let stats = |pool: &Pool| {
-        let difficulty = pool.difficulty.map_or(Unknown, |value| Fixed(value, 8));
-        let mut members = vec![
-            ("STATS", Whole(pool.index as u64)),
-            ("ID", text(&format!("POOL{}", pool.index))),
-            ("Elapsed", Whole(snapshot.machine.uptime_s as u64)),
-        ];
-        let unknown = [
-            "Calls",
-            "Wait",
-            "Max",
-            "Min",
-            "Pool Calls",
-            "Pool Attempts",
-            "Pool Wait",
-            "Pool Max",
-            "Pool Min",
-            "Pool Av",
-            "Work Had Roll Time",
-            "Work Can Roll",
-            "Work Had Expire",
-            "Work Roll Time",
-        ];
-        members.extend(unknown.map(|name| (name, Unknown)));
-        members.push(("Work Diff", difficulty));
-        let unknown = [
-            "Min Diff",
-            "Max Diff",
-            "Min Diff Count",
-            "Max Diff Count",
-            "Times Sent",
-            "Bytes Sent",
-            "Times Recv",
-            "Bytes Recv",
-            "Net Bytes Sent",
-            "Net Bytes Recv",
-        ];
-        members.extend(unknown.map(|name| (name, Unknown)));
-        members
+fn coin(snapshot: &Snapshot) -> Reply {
+    let block = snapshot.work.block.as_ref();
+    let since = match (block, snapshot.unix_time) {
+        (None, _) => Fixed(0.0, 6),
+        (Some(_), None) => Unknown,
+        (Some(block), Some(now)) => Fixed((now - block.age_s).max(0.0), 6),
     };
-    Reply::with(
-        70,
-        "CGMiner stats",
-        "STATS",
-        snapshot.pools.list.iter().map(stats).collect(),
-    )
-}
-
-fn coin() -> Reply {
     let members = vec![
         ("Hash Method", text("sha256")),
-        ("Current Block Time", Unknown),
-        ("Current Block Hash", Unknown),
-        ("LP", Unknown),
-        ("Network Difficulty", Unknown),
+        ("Current Block Time", since),
+        (
+            "Current Block Hash",
+            text(block.map_or("", |block| &block.previous_hash)),
+        ),
+        // New blocks are told as they come, by Stratum as by a node.
+        ("LP", Truth(true)),
+        (
+            "Network Difficulty",
+            Fixed(block.map_or(0.0, |block| block.network_difficulty), 8),
+        ),
     ];
     Reply::with(78, "CGMiner coin", "COIN", vec![members])
 }
@@ -352,6 +343,8 @@ fn lcd(snapshot: &Snapshot) -> Members {
         .map(|chain| chain.counters.hashes)
         .sum();
     let elapsed = snapshot.machine.uptime_s;
+    let last_nonce = chains.iter().filter_map(|chain| chain.last_nonce_age_s);
+    let last_nonce = last_nonce.reduce(f64::min);
     let hottest = snapshot
         .chains
         .iter()
@@ -368,13 +361,19 @@ fn lcd(snapshot: &Snapshot) -> Members {
                 .reduce(f32::max)
                 .map_or(Unknown, |celsius| Fixed(celsius.into(), 2)),
         ),
-        ("Last Share Difficulty", Unknown),
+        (
+            "Last Share Difficulty",
+            Fixed(snapshot.shares.last_difficulty.unwrap_or(0.0), 8),
+        ),
         (
             "Last Share Time",
             active.map_or(Unknown, |pool| share_time(snapshot, pool)),
         ),
-        ("Best Share", Unknown),
-        ("Last Valid Work", Unknown),
+        (
+            "Best Share",
+            whole_difficulty(snapshot.shares.best_difficulty),
+        ),
+        ("Last Valid Work", ago(snapshot, last_nonce)),
         ("Found Blocks", Whole(snapshot.shares.blocks_found)),
         (
             "Current Pool",
@@ -392,10 +391,7 @@ fn check(parameter: Option<&str>, may_write: bool) -> Reply {
     let flag = |truth| text(if truth { "Y" } else { "N" });
     let members = vec![
         ("Exists", flag(read || WRITE.contains(&command))),
-        (
-            "Access",
-            flag(read || may_write && CARRIED_OUT.contains(&command)),
-        ),
+        ("Access", flag(read || may_write && is_carried_out(command))),
     ];
     Reply::with(72, "Check command", "CHECK", vec![members])
 }

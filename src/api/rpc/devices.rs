@@ -1,6 +1,8 @@
 //! The commands of the cgminer API that tell of devices, which here are chains.
 
-use super::figures::{DIFFICULTY_ONE, HASHES_PER_MEGAHASH, megahashes, per_minute, percent, text};
+use super::figures::{
+    DIFFICULTY_ONE, HASHES_PER_MEGAHASH, ago, megahashes, per_minute, percent, text,
+};
 use super::reply::{Members, Reply, Value};
 use crate::telemetry::{Chain, ChainPhase, Snapshot};
 use Value::{Fixed, Truth, Unknown, Whole};
@@ -87,13 +89,25 @@ pub fn notify(snapshot: &Snapshot) -> Reply {
             ("NOTIFY", Whole(chain.index.into())),
             ("Name", text(&chain.model)),
             ("ID", Whole(chain.index.into())),
-            ("Last Well", Unknown),
-            ("Last Not Well", Unknown),
+            ("Last Well", ago(snapshot, chain.last_well_age_s)),
+            ("Last Not Well", ago(snapshot, chain.last_ill_age_s)),
             (
                 "Reason Not Well",
                 text(chain.reason.as_deref().unwrap_or("None")),
             ),
+            // There are no such threads here, so that none ever fails.
+            ("*Thread Fail Init", Whole(0)),
+            ("*Thread Zero Hash", Whole(0)),
+            ("*Thread Fail Queue", Whole(0)),
+            // Failures are counted all together: "Failures" in `stats`.
+            ("*Dev Sick Idle 60s", Unknown),
+            ("*Dev Dead Idle 600s", Unknown),
+            ("*Dev Nostart", Unknown),
+            // Heat is judged for the machine as a whole.
+            ("*Dev Over Heat", Unknown),
+            ("*Dev Thermal Cutoff", Unknown),
             ("*Dev Comms Error", Whole(chain.counters.crc_errors)),
+            ("*Dev Throttle", Unknown),
         ]
     };
     Reply::with(
@@ -117,6 +131,7 @@ fn standing(phase: ChainPhase) -> &'static str {
 
 fn chain_members(snapshot: &Snapshot, chain: &Chain) -> Members {
     let counters = &chain.counters;
+    let shares = &chain.shares;
     let elapsed = snapshot.machine.uptime_s;
     let work = counters.hashes / DIFFICULTY_ONE;
     let index = u64::from(chain.index);
@@ -136,19 +151,28 @@ fn chain_members(snapshot: &Snapshot, chain: &Chain) -> Members {
     ];
     members.extend(megahashes(&[chain], elapsed));
     members.extend([
-        ("Accepted", Unknown),
-        ("Rejected", Unknown),
+        ("Accepted", Whole(shares.accepted)),
+        ("Rejected", Whole(shares.rejected)),
         ("Hardware Errors", Whole(counters.mismatches)),
-        ("Utility", per_minute(counters.shares as f64, elapsed)),
-        ("Last Share Pool", Unknown),
-        ("Last Share Time", Unknown),
+        ("Utility", per_minute(shares.accepted as f64, elapsed)),
+        (
+            "Last Share Pool",
+            // In cgminer -1 is no pool.
+            shares
+                .last_pool
+                .map_or(Fixed(-1.0, 0), |pool| Whole(pool as u64)),
+        ),
+        ("Last Share Time", ago(snapshot, shares.last_accepted_age_s)),
         ("Total MH", Fixed(counters.hashes / HASHES_PER_MEGAHASH, 4)),
         ("Diff1 Work", Whole(work as u64)),
-        ("Difficulty Accepted", Unknown),
-        ("Difficulty Rejected", Unknown),
-        ("Last Share Difficulty", Unknown),
+        ("Difficulty Accepted", Fixed(shares.accepted_difficulty, 8)),
+        ("Difficulty Rejected", Fixed(shares.rejected_difficulty, 8)),
+        (
+            "Last Share Difficulty",
+            Fixed(shares.last_difficulty.unwrap_or(0.0), 8),
+        ),
         ("No Device", Truth(chain.present == Some(false))),
-        ("Last Valid Work", Unknown),
+        ("Last Valid Work", ago(snapshot, chain.last_nonce_age_s)),
         (
             "Device Hardware%",
             percent(
@@ -156,7 +180,10 @@ fn chain_members(snapshot: &Snapshot, chain: &Chain) -> Members {
                 counters.mismatches as f64 + work,
             ),
         ),
-        ("Device Rejected%", Unknown),
+        (
+            "Device Rejected%",
+            percent(shares.rejected_difficulty, work),
+        ),
         ("Device Elapsed", Whole(elapsed as u64)),
     ]);
     members

@@ -73,6 +73,16 @@ pub fn percent(part: f64, whole: f64) -> Value {
     )
 }
 
+/// Difficulty of a pool's current job; 0, as in cgminer, while there is none.
+pub fn difficulty(pool: &Pool) -> Value {
+    Fixed(pool.difficulty.unwrap_or(0.0), 8)
+}
+
+/// A difficulty that cgminer writes as a whole number; 0 before the first.
+pub fn whole_difficulty(difficulty: Option<f64>) -> Value {
+    Whole(difficulty.unwrap_or(0.0) as u64)
+}
+
 /// A text value.
 pub fn text(text: &str) -> Value {
     Text(text.into())

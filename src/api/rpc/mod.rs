@@ -6,8 +6,10 @@
 mod commands;
 mod devices;
 mod figures;
+mod keeping;
 mod reply;
 mod request;
+mod stats;
 mod writes;
 
 pub use request::{Refusal, Request, parse};
@@ -176,9 +178,7 @@ async fn answer(bytes: &[u8], source: &SnapshotSource, writer: Option<Writer<'_>
     let parameter = parameter.as_deref();
     // A command that changes something stands alone, as in cgminer.
     let written = match (commands.as_slice(), &writer) {
-        ([command], Some(writer)) if writes::CARRIED_OUT.contains(&command.as_str()) => {
-            Some((command, writer))
-        }
+        ([command], Some(writer)) if writes::is_carried_out(command) => Some((command, writer)),
         _ => None,
     };
     if let Some((command, writer)) = written {
@@ -214,5 +214,7 @@ async fn answer(bytes: &[u8], source: &SnapshotSource, writer: Option<Writer<'_>
     }
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ use tokio::io::duplex;
 const CAPTURED: &str = include_str!("../../../tests/data/cgminer_api_replies.jsonl");
 
 /// The reply to a client that may only read, which waits for nobody.
-fn answer(bytes: &[u8], source: &SnapshotSource) -> String {
+pub(super) fn answer(bytes: &[u8], source: &SnapshotSource) -> String {
     let mut answer = std::pin::pin!(super::answer(bytes, source, None));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match answer.as_mut().poll(&mut context) {
@@ -37,93 +37,6 @@ fn captured() -> impl Iterator<Item = (String, String)> {
                 .to_owned(),
         )
     })
-}
-
-/// Names and values of the first object of a section, in their order and with their digits. Its values are plain ones.
-fn members(reply: &str, section: &str) -> Vec<(String, String)> {
-    let start = format!("\"{section}\":[{{");
-    let mut rest = reply
-        .split_once(&start)
-        .unwrap_or_else(|| panic!("{section} in {reply}"))
-        .1;
-    let mut members = Vec::new();
-    loop {
-        let name = quoted(rest);
-        let value_start = &rest[name.len() + 1..];
-        let value = if value_start.starts_with('"') {
-            quoted(value_start)
-        } else {
-            value_start.split([',', '}']).next().unwrap()
-        };
-        members.push((name.to_owned(), value.to_owned()));
-        rest = &value_start[value.len()..];
-        if rest.starts_with('}') {
-            return members;
-        }
-        rest = &rest[1..];
-    }
-}
-
-/// The quoted text at the start.
-fn quoted(text: &str) -> &str {
-    let mut escaped = false;
-    let end = text[1..].find(|letter| {
-        let ends = letter == '"' && !escaped;
-        escaped = letter == '\\' && !escaped;
-        ends
-    });
-    &text[..end.unwrap() + 2]
-}
-
-/// What a value's text looks like: digits as one 0, but as many behind a point as there are.
-fn form(text: &str) -> String {
-    match text.as_bytes().first() {
-        Some(b'"') => "text".into(),
-        Some(b't' | b'f') => "truth".into(),
-        Some(b'n') => "unknown".into(),
-        _ => match text.split_once('.') {
-            Some((_, digits)) => format!("0.{}", "0".repeat(digits.len())),
-            None => "0".into(),
-        },
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn replies_have_the_members_order_and_digits_of_captured_ones() {
-    let (source, _rooms) = Rooms::at_work();
-    let mut compared = 0;
-    for (request, theirs) in captured() {
-        let request_json: Value = serde_json::from_str(&request).unwrap_or_default();
-        let command = request_json["command"].as_str().unwrap_or_default();
-        let reads = [
-            "version", "config", "summary", "pools", "stats", "coin", "asccount", "pgacount",
-            "lcd", "check",
-        ];
-        if !reads.contains(&command) {
-            continue;
-        }
-        let section = match command {
-            "asccount" => "ASCS".into(),
-            "pgacount" => "PGAS".into(),
-            _ => command.to_ascii_uppercase(),
-        };
-        let ours = answer(request.as_bytes(), &source);
-        for section in ["STATUS", &section] {
-            let (ours, theirs) = (members(&ours, section), members(&theirs, section));
-            let names = |members: &[(String, String)]| -> Vec<String> {
-                members.iter().map(|(name, _)| name.clone()).collect()
-            };
-            assert_eq!(names(&ours), names(&theirs), "{command}");
-            for ((name, ours), (_, theirs)) in ours.iter().zip(&theirs) {
-                let (ours, theirs) = (form(ours), form(theirs));
-                // cgminer writes Hotplug as a number or as "None".
-                let same = ours == theirs || ours == "unknown" || name == "\"Hotplug\"";
-                assert!(same, "{command} {name}: {ours} where cgminer has {theirs}");
-            }
-        }
-        compared += 1;
-    }
-    assert!(compared >= 10, "{compared}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +85,8 @@ async fn values_are_those_of_the_snapshot() {
     };
     let summary = ask("{\"command\":\"summary\"}");
     assert_eq!(summary["SUMMARY"][0]["Accepted"], 9);
-    assert_eq!(summary["SUMMARY"][0]["Best Share"], Value::Null);
+    assert_eq!(summary["SUMMARY"][0]["Best Share"], 4096);
+    assert_eq!(summary["SUMMARY"][0]["Network Blocks"], 1);
     let devs = ask("{\"command\":\"devs\"}");
     assert_eq!(devs["DEVS"][0]["Temperature"], 65.5);
     assert_eq!(

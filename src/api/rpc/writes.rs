@@ -3,6 +3,7 @@
 //! Codes and words are those of cgminer 4.11.1. Where cgminer takes a text that is no number for pool 0, it is refused here: a
 //! slip of the pen must not remove a pool.
 
+use super::keeping;
 use super::reply::Reply;
 use crate::api::Failure;
 use crate::api::orders::{Fields, Order, Orders};
@@ -10,7 +11,7 @@ use crate::telemetry::Snapshot;
 use serde_json::Value;
 
 /// Write commands that are carried out. All others are denied to everybody.
-pub const CARRIED_OUT: [&str; 11] = [
+const CARRIED_OUT: [&str; 11] = [
     "privileged",
     "switchpool",
     "enablepool",
@@ -23,6 +24,11 @@ pub const CARRIED_OUT: [&str; 11] = [
     "ascidentify",
     "ascset",
 ];
+/// Whether a write command is carried out for who may write.
+pub fn is_carried_out(command: &str) -> bool {
+    CARRIED_OUT.contains(&command) || keeping::COMMANDS.contains(&command)
+}
+
 /// Pools that may be named.
 const POOLS: usize = 16;
 /// What `ascset` understands.
@@ -45,7 +51,10 @@ pub async fn carry_out(
     if command == "privileged" {
         return Reply::bare('S', 46, "Privileged access OK");
     }
-    let done = if command.starts_with("asc") {
+    let done = if keeping::COMMANDS.contains(&command) {
+        let pools = snapshot.pools.list.len();
+        keeping::carry_out(command, parameter, pools, orders, by).await
+    } else if command.starts_with("asc") {
         chain(command, parameter, snapshot, orders, by).await
     } else {
         pool(command, parameter, snapshot, orders, by).await

@@ -151,6 +151,10 @@ impl Owner {
                     .change(&[Edit::Remove { section, index }])
                     .await
             }
+            Order::ArrangePools(order) => {
+                let edits = arrangement(&order, self.settings.config().pool.len())?;
+                self.settings.change(&edits).await
+            }
             Order::Fans(fields) => self.settings.change(&edits("cooling", None, fields)).await,
             Order::Supply(voltage) => {
                 let fields = vec![("voltage".to_owned(), Some(i64::from(voltage).into()))];
@@ -223,6 +227,29 @@ fn edits(section: &'static str, index: Option<usize>, fields: Fields) -> Vec<Edi
             },
         })
         .collect()
+}
+
+/// Exchanges that bring the pools into this order.
+fn arrangement(order: &[usize], pools: usize) -> Result<Vec<Edit>, Failure> {
+    let section = "pool";
+    let mut places: Vec<usize> = (0..pools).collect();
+    let mut edits = Vec::new();
+    if order.len() != pools {
+        return Err(NO_POOL);
+    }
+    for (first, wanted) in order.iter().enumerate() {
+        let found = places.iter().position(|pool| pool == wanted);
+        let second = found.filter(|at| *at >= first).ok_or(NO_POOL)?;
+        if second != first {
+            places.swap(first, second);
+            edits.push(Edit::Exchange {
+                section,
+                first,
+                second,
+            });
+        }
+    }
+    Ok(edits)
 }
 
 fn name_of(order: &Order) -> String {

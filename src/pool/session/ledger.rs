@@ -2,7 +2,7 @@
 
 use crate::pool::reject::{PoolError, RejectReason};
 use crate::pool::status::ShareCounters;
-use crate::work::Share;
+use crate::work::{ChainIndex, Share};
 use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -45,6 +45,7 @@ struct Waiting {
     sent_at: Instant,
     difficulty: f64,
     is_block: bool,
+    chain: ChainIndex,
 }
 
 /// Why a pool's verdicts, or their absence, end its session.
@@ -114,6 +115,7 @@ impl Ledger {
             sent_at: now,
             difficulty,
             is_block,
+            chain: share.chain,
         });
     }
 
@@ -139,6 +141,7 @@ impl Ledger {
             sent_at,
             difficulty,
             is_block,
+            chain,
             ..
         }) = self.waiting.remove(at)
         else {
@@ -151,6 +154,8 @@ impl Ledger {
         match error {
             None => {
                 self.counters.accept(difficulty, is_block);
+                self.counters
+                    .of_chain(chain, |shares| shares.accept(difficulty, now));
                 self.last_accepted_at = Some(now);
                 self.probation = false;
                 self.reject_run = 0;
@@ -159,6 +164,8 @@ impl Ledger {
             Some(error) => {
                 let reason = error.reason();
                 self.counters.reject(difficulty, reason, error.to_string());
+                self.counters
+                    .of_chain(chain, |shares| shares.reject(difficulty));
                 self.reject_run += 1;
                 let forgotten = matches!(
                     reason,

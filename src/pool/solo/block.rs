@@ -3,7 +3,7 @@
 use super::coinbase::with_witness;
 use super::hash::{double_sha256, root_of};
 use super::template::BlockTemplate;
-use crate::work::{Extranonce2, Job, Share, hex};
+use crate::work::{ChainIndex, Extranonce2, Job, Share, hex};
 use std::sync::Arc;
 
 /// A block made of a template and a job on it. Its transactions are not copied before they are sent.
@@ -17,6 +17,8 @@ pub struct Block {
     pub coinbase: Box<[u8]>,
     /// Difficulty that it counts with as a share of its job.
     pub share_difficulty: f64,
+    /// Chain that found it.
+    pub chain: ChainIndex,
 }
 
 /// What of a header was searched for.
@@ -30,6 +32,8 @@ pub struct Found {
     pub nonce: u32,
     /// Rolled version bits alone.
     pub version_bits: u32,
+    /// Chain that found it.
+    pub chain: ChainIndex,
 }
 
 impl From<&Share> for Found {
@@ -39,6 +43,7 @@ impl From<&Share> for Found {
             ntime: share.ntime,
             nonce: share.nonce,
             version_bits: share.version_bits,
+            chain: share.chain,
         }
     }
 }
@@ -71,6 +76,7 @@ impl Block {
         Self {
             template,
             header,
+            chain: found.chain,
             coinbase: coinbase.into(),
             share_difficulty: job.share_target.difficulty(),
         }
@@ -161,6 +167,7 @@ mod tests {
                     ntime: job.ntime + 7,
                     nonce,
                     version_bits,
+                    chain: ChainIndex(0),
                 };
                 Block::assemble(Arc::clone(template), job, found)
             })

@@ -220,8 +220,10 @@ impl Desk<'_> {
             Verdict::Block(block) => self.send_block(block, share),
             Verdict::Share => {
                 shares.submitted += 1;
+                let now = Instant::now();
                 shares.accept(difficulty, false);
-                self.status.last_accepted_at = Some(Instant::now());
+                shares.of_chain(share.chain, |shares| shares.accept(difficulty, now));
+                self.status.last_accepted_at = Some(now);
             }
             Verdict::LowDifficulty => {
                 tracing::error!(
@@ -235,6 +237,7 @@ impl Desk<'_> {
                     RejectReason::LowDifficulty,
                     "checked anew".into(),
                 );
+                shares.of_chain(share.chain, |shares| shares.reject(difficulty));
             }
         }
         self.report();
@@ -275,8 +278,12 @@ impl Desk<'_> {
             Fate::Withheld => shares.withhold(block.share_difficulty),
             Fate::Accepted => {
                 tracing::info!(height, hash, "the node accepted the block");
+                let now = Instant::now();
                 shares.accept(block.share_difficulty, true);
-                self.status.last_accepted_at = Some(Instant::now());
+                shares.of_chain(block.chain, |shares| {
+                    shares.accept(block.share_difficulty, now)
+                });
+                self.status.last_accepted_at = Some(now);
                 self.status.message = Some(format!("block {height} accepted: {hash}"));
                 self.extended = Some(block.template.previous_hash);
                 self.refresh.notify_one();
@@ -284,12 +291,14 @@ impl Desk<'_> {
             Fate::Stale(reason) => {
                 tracing::warn!(height, hash, reason, "the block came too late");
                 shares.reject(block.share_difficulty, RejectReason::Stale, reason);
+                shares.of_chain(block.chain, |shares| shares.reject(block.share_difficulty));
                 self.refresh.notify_one();
             }
             Fate::Rejected(kind, reason) => {
                 tracing::error!(height, hash, reason, "the node refused the block");
                 self.status.message = Some(format!("block {height} refused ({reason}): {hash}"));
                 shares.reject(block.share_difficulty, kind, reason);
+                shares.of_chain(block.chain, |shares| shares.reject(block.share_difficulty));
             }
             Fate::Unanswered(reason) => {
                 self.status.message = Some(format!("block {height} lost ({reason}): {hash}"));

@@ -8,7 +8,7 @@ use super::settings::SoloSettings;
 use super::template::{BlockTemplate, Checked, LONGEST_ANSWER, TemplateError};
 use crate::pool::backoff::Backoff;
 use crate::pool::reject::bounded;
-use crate::work::{Extranonce2, SessionId};
+use crate::work::{ChainIndex, Extranonce2, SessionId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::convert::Infallible;
@@ -285,6 +285,7 @@ impl Watch<'_> {
             ntime: job.ntime,
             nonce: 0,
             version_bits: 0,
+            chain: ChainIndex(0),
         };
         let mut request = json!({"mode": "proposal", "rules": ["segwit"]});
         if let Some(request) = request.as_object_mut() {
