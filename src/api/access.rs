@@ -30,6 +30,8 @@ pub struct Access {
     pub requests_per_second: f64,
     /// Networks whose programs may write over the cgminer API.
     pub writers: Vec<Network>,
+    /// The kind of machine that programs for fleets take it for; `None`: they are told of none.
+    pub fleet: Option<String>,
 }
 
 /// Who asks.
@@ -50,6 +52,7 @@ impl Access {
             hosts: config.api.hosts.clone(),
             requests_per_second: config.api.requests_per_second.into(),
             writers: config.rpc.writers.clone(),
+            fleet: config.fleet.enabled.then(|| config.fleet.model.clone()),
         })
     }
 

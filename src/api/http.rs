@@ -1,7 +1,8 @@
 //! `tiny_http` on the private socket: the only place where requests are answered.
 
+use super::access::Access;
 use super::routes::{Answer, answer};
-use super::{ApiError, set_mode};
+use super::{ApiError, fleet, set_mode};
 use crate::telemetry::SnapshotSource;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tiny_http::{Header, Response};
+use tokio::sync::watch;
 
 /// How often the thread looks whether it is to end.
 const LOOK_UP: Duration = Duration::from_millis(500);
@@ -26,12 +28,17 @@ impl Server {
     ///
     /// # Errors
     /// When the socket or the thread cannot be had.
-    pub fn start(path: &Path, source: SnapshotSource) -> Result<Self, ApiError> {
+    pub fn start(
+        path: &Path,
+        source: SnapshotSource,
+        access: watch::Receiver<Arc<Access>>,
+    ) -> Result<Self, ApiError> {
         let listener = listen(path)?;
         let stop = Arc::new(AtomicBool::new(false));
         let worker = Worker {
             path: path.into(),
             source,
+            access,
             stop: stop.clone(),
         };
         let thread = std::thread::Builder::new()
@@ -61,6 +68,7 @@ impl Drop for Server {
 struct Worker {
     path: PathBuf,
     source: SnapshotSource,
+    access: watch::Receiver<Arc<Access>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -87,7 +95,7 @@ impl Worker {
             match server.recv_timeout(LOOK_UP) {
                 Ok(None) => {}
                 Ok(Some(request)) => {
-                    let answer = answer(request.method().as_str(), request.url(), &self.source);
+                    let answer = self.answer(request.method().as_str(), request.url());
                     // A client that has gone is no news.
                     let _ = request.respond(response(answer));
                 }
@@ -98,6 +106,14 @@ impl Worker {
                 }
             }
         }
+    }
+}
+
+impl Worker {
+    fn answer(&self, method: &str, target: &str) -> Answer {
+        let model = self.access.borrow().fleet.clone();
+        fleet::answer(method, target, model.as_deref(), &self.source)
+            .unwrap_or_else(|| answer(method, target, &self.source))
     }
 }
 

@@ -11,6 +11,7 @@
 
 pub mod access;
 mod failure;
+mod fleet;
 pub mod gateway;
 mod http;
 pub mod local;
@@ -113,7 +114,7 @@ impl Api {
         prepare_directory(directory)?;
         remove_stale(&local)?;
         remove_stale(&inner)?;
-        let server = http::Server::start(&inner, source.clone())?;
+        let server = http::Server::start(&inner, source.clone(), control.access.clone())?;
         let mut gateway = Gateway::new(inner, settings, source, control);
         gateway.listen_locally(&local)?;
         let address = match settings.listen {

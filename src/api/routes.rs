@@ -3,7 +3,7 @@
 use super::failure::Failure;
 use super::orders::Order;
 use super::writes::{NO_DEVICE, ORDERS};
-use super::{metrics, openapi, page};
+use super::{fleet, metrics, openapi, page};
 use crate::config::Role;
 use crate::telemetry::{Chip, HISTORY_STEP, Health, LOG_RING, SnapshotSource};
 use serde::Serialize;
@@ -139,6 +139,9 @@ pub const fn order(
 
 /// Role that a request needs; `None` when everybody may ask it, or there is nothing to be asked.
 pub fn needed(method: &str, path: &str) -> Option<Role> {
+    if path.starts_with(fleet::PREFIX) {
+        return Some(Role::Viewer);
+    }
     find(method, path)?.0.needs
 }
 

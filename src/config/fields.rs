@@ -87,6 +87,8 @@ pub const FIELDS: &[Field] = &[
     },
     field("rpc", "listen", Kind::Text),
     field("rpc", "writers", Kind::List),
+    field("fleet", "enabled", Kind::Boolean),
+    field("fleet", "model", Kind::Text),
     field("log", "format", Kind::Text),
     field("log", "level", Kind::Text),
 ];

@@ -27,8 +27,8 @@ pub use layers::{Node, Origin, Position, SourceFile};
 pub use network::Network;
 pub use recipe::Recipe;
 pub use schema::{
-    ApiSection, BoardSection, ChainsSection, Config, CoolingMode, CoolingSection, Listen,
-    LogFormat, LogLevel, LogSection, PoolSection, PoolsSection, RpcSection,
+    ApiSection, BoardSection, ChainsSection, Config, CoolingMode, CoolingSection, FleetSection,
+    Listen, LogFormat, LogLevel, LogSection, PoolSection, PoolsSection, RpcSection,
 };
 pub use secret::{REDACTED, Secret};
 pub use token::{FreshToken, Role, TokenSection, hash, is_hash};

@@ -36,6 +36,8 @@ pub struct Config {
     pub token: Vec<TokenSection>,
     /// `[rpc]`
     pub rpc: RpcSection,
+    /// `[fleet]`
+    pub fleet: FleetSection,
     /// `[log]`
     pub log: LogSection,
 }
@@ -184,6 +186,26 @@ pub struct RpcSection {
     pub listen: Listen,
     /// Networks whose programs may change something.
     pub writers: Vec<Network>,
+}
+
+/// What programs for fleets are told, which know machines by their makers' own pages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FleetSection {
+    /// Whether the pages and fields that they look for are there.
+    pub enabled: bool,
+    /// The kind of machine that they are to take it for.
+    pub model: String,
+}
+
+impl Default for FleetSection {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            // Three boards of 126 BM1362 and four fans, as the L7.
+            model: "Antminer S19j Pro".into(),
+        }
+    }
 }
 
 impl Default for RpcSection {

@@ -114,11 +114,10 @@ impl Difficulties {
 /// front part of the coinbase does not reach so far, or is no such coinbase.
 pub fn block_height(coinbase: &[u8]) -> Option<u32> {
     let behind_version = coinbase.get(4..)?;
-    let inputs = match behind_version {
-        // Marker and flag of a coinbase with its witness.
-        [0, 1, inputs @ ..] => inputs,
-        inputs => inputs,
-    };
+    // Marker and flag of a coinbase with its witness.
+    let inputs = behind_version
+        .strip_prefix(&[0, 1])
+        .unwrap_or(behind_version);
     let (outpoint, script) = match inputs {
         [1, rest @ ..] => rest.split_at_checked(36)?,
         _ => return None,

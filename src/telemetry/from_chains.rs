@@ -52,9 +52,9 @@ pub fn chain(
         present: safety.and_then(|safety| safety.present),
         counters: status.counters,
         shares,
-        last_nonce_age_s: seen.nonce_s,
-        last_well_age_s: seen.well_s,
-        last_ill_age_s: seen.ill_s,
+        last_nonce_age_s: seen.nonce.map(|ago| ago.as_secs_f64()),
+        last_well_age_s: seen.well.map(|ago| ago.as_secs_f64()),
+        last_ill_age_s: seen.ill.map(|ago| ago.as_secs_f64()),
         chips: chips(status, domains, health),
     }
 }

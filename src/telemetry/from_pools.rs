@@ -7,6 +7,7 @@ use crate::pool::status::{
     HASHES_PER_DIFFICULTY, PoolStatus, PoolsStatus, RejectCounters, ShareCounters,
 };
 use serde::Serialize;
+use std::fmt::Write;
 use tokio::time::Instant;
 
 /// All pools at `now`.
@@ -84,7 +85,8 @@ fn block(status: &PoolStatus, now: Instant) -> Option<Block> {
     let block = status.record.block.as_ref()?;
     let mut hash = String::with_capacity(64);
     for byte in block.hash.iter().rev() {
-        hash.push_str(&format!("{byte:02x}"));
+        // Writing to a text cannot fail.
+        let _ = write!(hash, "{byte:02x}");
     }
     Some(Block {
         previous_hash: hash,

@@ -48,15 +48,15 @@ struct ChainRecord {
     last_ill: Option<Instant>,
 }
 
-/// When what was last seen of a chain.
+/// How long ago it was that this was seen of a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct LastSeen {
-    /// A good nonce, in seconds ago.
-    pub nonce_s: Option<f64>,
+    /// A good nonce.
+    pub nonce: Option<Duration>,
     /// Hashing.
-    pub well_s: Option<f64>,
+    pub well: Option<Duration>,
     /// Failed.
-    pub ill_s: Option<f64>,
+    pub ill: Option<Duration>,
 }
 
 struct Step {
@@ -143,12 +143,11 @@ impl Recorder {
         let Some(chain) = self.chains.get(index) else {
             return LastSeen::default();
         };
-        let ago =
-            |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at).as_secs_f64());
+        let ago = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
         LastSeen {
-            nonce_s: ago(chain.last_nonce),
-            well_s: ago(chain.last_well),
-            ill_s: ago(chain.last_ill),
+            nonce: ago(chain.last_nonce),
+            well: ago(chain.last_well),
+            ill: ago(chain.last_ill),
         }
     }
 

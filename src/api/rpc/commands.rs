@@ -8,6 +8,7 @@ use super::figures::{
     DIFFICULTY_ONE, HASHES_PER_MEGAHASH, ago, difficulty, megahashes, per_minute, percent,
     rate_over, share_time, text, whole_difficulty,
 };
+use super::fleet;
 use super::reply::{Members, Reply, Value};
 use super::request::invalid_command;
 use super::stats::stats;
@@ -65,13 +66,29 @@ const WRITE: [&str; 25] = [
     "pgaset",
 ];
 
-/// Answers one command that reads. `joined` when it is one of several; `may_write` when the client may change something.
+/// On which terms a command is answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// It is one of several.
+    pub joined: bool,
+    /// The client may change something.
+    pub may_write: bool,
+    /// The kind of machine that programs for fleets are told of.
+    pub fleet: Option<&'a str>,
+}
+
+/// Answers one command that reads.
 pub fn answer(
     command: &str,
     parameter: Option<&str>,
-    (joined, may_write): (bool, bool),
+    terms: Terms<'_>,
     snapshot: &Snapshot,
 ) -> Reply {
+    let Terms {
+        joined,
+        may_write,
+        fleet,
+    } = terms;
     if WRITE.contains(&command) {
         return denied(command);
     }
@@ -80,10 +97,21 @@ pub fn answer(
         Some((_, false)) | None if joined => return denied(command),
         _ => {}
     }
+    match (command, fleet) {
+        ("version", Some(model)) => return fleet::version(model),
+        ("stats", Some(model)) => return fleet::stats(model, snapshot),
+        _ => {}
+    }
     match command {
         "version" => version(),
         "config" => config(snapshot),
-        "summary" => Reply::with(11, "Summary", "SUMMARY", vec![summary(snapshot)]),
+        "summary" => {
+            let mut members = summary(snapshot);
+            if fleet.is_some() {
+                members.extend(fleet::summary(snapshot));
+            }
+            Reply::with(11, "Summary", "SUMMARY", vec![members])
+        }
         "pools" => pools(snapshot),
         "devs" | "edevs" => devices(snapshot),
         "devdetails" => device_details(snapshot),

@@ -6,12 +6,14 @@
 mod commands;
 mod devices;
 mod figures;
+mod fleet;
 mod keeping;
 mod reply;
 mod request;
 mod stats;
 mod writes;
 
+pub use figures::rate_over;
 pub use request::{Refusal, Request, parse};
 
 use super::orders::Orders;
@@ -43,6 +45,15 @@ pub struct Rpc {
     listener: TcpListener,
     source: SnapshotSource,
     control: Control,
+}
+
+/// Who asks.
+#[derive(Default)]
+struct Visitor<'a> {
+    /// When it may change something.
+    writer: Option<Writer<'a>>,
+    /// The kind of machine that it is told of, when the owner wants that.
+    fleet: Option<String>,
 }
 
 /// Who may change something, and by whom it is done.
@@ -90,8 +101,8 @@ impl Rpc {
                         if let Ok(permit) = permits.clone().try_acquire_owned() {
                             let (source, control) = (self.source.clone(), self.control.clone());
                             clients.spawn(async move {
-                                let writer = writer(peer.ip(), &control);
-                                serve(stream, &source, writer).await;
+                                let visitor = visitor(peer.ip(), &control);
+                                serve(stream, &source, visitor).await;
                                 drop(permit);
                             });
                         }
@@ -107,25 +118,28 @@ impl Rpc {
     }
 }
 
-fn writer(peer: IpAddr, control: &Control) -> Option<Writer<'_>> {
+fn visitor(peer: IpAddr, control: &Control) -> Visitor<'_> {
     let access = control.access.borrow();
     let allowed = access.writers.iter().any(|network| network.contains(peer));
-    allowed.then(|| Writer {
-        orders: &control.orders,
-        name: format!("a program at {peer}"),
-    })
+    Visitor {
+        writer: allowed.then(|| Writer {
+            orders: &control.orders,
+            name: format!("a program at {peer}"),
+        }),
+        fleet: access.fleet.clone(),
+    }
 }
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     mut stream: S,
     source: &SnapshotSource,
-    writer: Option<Writer<'_>>,
+    visitor: Visitor<'_>,
 ) {
     let bytes = read_request(&mut stream).await;
     if bytes.is_empty() {
         return;
     }
-    let mut reply = answer(&bytes, source, writer).await.into_bytes();
+    let mut reply = answer(&bytes, source, visitor).await.into_bytes();
     // Every reply ends with a zero, in both forms.
     reply.push(0);
     let write = async {
@@ -159,7 +173,8 @@ async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Vec<u8> {
 }
 
 /// The reply to a whole request, without its closing zero.
-async fn answer(bytes: &[u8], source: &SnapshotSource, writer: Option<Writer<'_>>) -> String {
+async fn answer(bytes: &[u8], source: &SnapshotSource, visitor: Visitor<'_>) -> String {
+    let Visitor { writer, fleet } = visitor;
     let when = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -191,8 +206,14 @@ async fn answer(bytes: &[u8], source: &SnapshotSource, writer: Option<Writer<'_>
         };
     }
     let may_write = writer.is_some();
-    let reply =
-        |command: &str| commands::answer(command, parameter, (joined, may_write), &snapshot);
+    let reply = |command: &str| {
+        let terms = commands::Terms {
+            joined,
+            may_write,
+            fleet: fleet.as_deref(),
+        };
+        commands::answer(command, parameter, terms, &snapshot)
+    };
     match (json, commands.as_slice()) {
         (true, [command]) => reply(command).to_json(when),
         (false, [command]) => reply(command).to_text(when),

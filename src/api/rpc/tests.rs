@@ -13,7 +13,7 @@ const CAPTURED: &str = include_str!("../../../tests/data/cgminer_api_replies.jso
 
 /// The reply to a client that may only read, which waits for nobody.
 pub(super) fn answer(bytes: &[u8], source: &SnapshotSource) -> String {
-    let mut answer = std::pin::pin!(super::answer(bytes, source, None));
+    let mut answer = std::pin::pin!(super::answer(bytes, source, Visitor::default()));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match answer.as_mut().poll(&mut context) {
         std::task::Poll::Ready(text) => text,
@@ -223,20 +223,20 @@ async fn only_programs_of_allowed_networks_may_write_and_no_joined_command_does(
         access: tokio::sync::watch::Sender::new(Arc::new(access)).subscribe(),
     };
     let (source, _rooms) = Rooms::at_work();
-    let stranger = writer("198.51.100.1".parse().unwrap(), &control);
-    assert!(stranger.is_none());
+    let stranger = visitor("198.51.100.1".parse().unwrap(), &control);
+    assert!(stranger.writer.is_none());
     for (request, code) in [
         ("privileged", 46),
         ("quit", 45),
         ("restart", 45),
         ("version+privileged", 45),
     ] {
-        let friend = writer("192.0.2.9".parse().unwrap(), &control);
+        let friend = visitor("192.0.2.9".parse().unwrap(), &control);
         let reply = super::answer(request.as_bytes(), &source, friend).await;
         assert!(reply.contains(&format!("Code={code},")), "{reply}");
     }
     for (command, access) in [("switchpool", "Y"), ("quit", "N")] {
-        let friend = writer("192.0.2.9".parse().unwrap(), &control);
+        let friend = visitor("192.0.2.9".parse().unwrap(), &control);
         let request = format!("check|{command}");
         let reply = super::answer(request.as_bytes(), &source, friend).await;
         assert!(reply.ends_with(&format!("Access={access}|")), "{reply}");
@@ -272,7 +272,7 @@ async fn dialogue(pieces: &[&str], hang_up: bool) -> (String, Duration) {
     let (mut client, server) = duplex(65_536);
     let start = Instant::now();
     let serving = async {
-        serve(server, &source, None).await;
+        serve(server, &source, Visitor::default()).await;
         start.elapsed()
     };
     let asking = async {

@@ -21,7 +21,7 @@ use tokio::task::spawn_blocking;
 /// Sections that take force as a whole while the machine runs.
 const LIVE_SECTIONS: [&str; 3] = ["pool", "pools", "token"];
 /// Fields of other sections that do.
-const LIVE_FIELDS: [&str; 7] = [
+const LIVE_FIELDS: [&str; 9] = [
     "cooling.mode",
     "cooling.duty",
     "chains.voltage",
@@ -29,6 +29,8 @@ const LIVE_FIELDS: [&str; 7] = [
     "api.requests_per_second",
     "api.read_without_token",
     "rpc.writers",
+    "fleet.enabled",
+    "fleet.model",
 ];
 
 /// The configuration, and whoever has to hear of a change.

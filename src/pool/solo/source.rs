@@ -281,7 +281,7 @@ impl Desk<'_> {
                 let now = Instant::now();
                 shares.accept(block.share_difficulty, true);
                 shares.of_chain(block.chain, |shares| {
-                    shares.accept(block.share_difficulty, now)
+                    shares.accept(block.share_difficulty, now);
                 });
                 self.status.last_accepted_at = Some(now);
                 self.status.message = Some(format!("block {height} accepted: {hash}"));
