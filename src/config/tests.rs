@@ -379,7 +379,7 @@ fn every_documented_example_is_taken() {
         .collect();
     assert_eq!(
         examples.len(),
-        10,
+        11,
         "one for each section, and the minimal one"
     );
     for example in examples {

@@ -6,8 +6,8 @@ use super::snapshot::{
 use crate::pool::status::{
     HASHES_PER_DIFFICULTY, PoolStatus, PoolsStatus, RejectCounters, ShareCounters,
 };
+use crate::work::hex;
 use serde::Serialize;
-use std::fmt::Write;
 use tokio::time::Instant;
 
 /// All pools at `now`.
@@ -83,13 +83,10 @@ pub fn chain_shares(status: &PoolsStatus, chain: usize, now: Instant) -> ChainSh
 
 fn block(status: &PoolStatus, now: Instant) -> Option<Block> {
     let block = status.record.block.as_ref()?;
-    let mut hash = String::with_capacity(64);
-    for byte in block.hash.iter().rev() {
-        // Writing to a text cannot fail.
-        let _ = write!(hash, "{byte:02x}");
-    }
+    let mut displayed = block.hash;
+    displayed.reverse();
     Some(Block {
-        previous_hash: hash,
+        previous_hash: hex::encode(&displayed),
         age_s: now.saturating_duration_since(block.since).as_secs_f64(),
         height: block.height,
         version: block.version,

@@ -1,4 +1,4 @@
-//! The page for people: three files inside the program, no other host, no script that is not ours.
+//! The page for people: a few files inside the program, a script for each idea; no other host, no script that is not ours.
 //!
 //! The page puts every text of the machine into the document as text, never as markup, so a pool's words stay words; and
 //! the Content-Security-Policy of the gateway would stop them otherwise.
@@ -11,7 +11,7 @@ struct File {
     text: &'static str,
 }
 
-const FILES: [File; 3] = [
+const FILES: [File; 11] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -22,12 +22,24 @@ const FILES: [File; 3] = [
         content_type: "text/css; charset=utf-8",
         text: include_str!("page.css"),
     },
-    File {
-        path: "/page.js",
-        content_type: "text/javascript; charset=utf-8",
-        text: include_str!("page.js"),
-    },
+    script("/page.js", include_str!("page.js")),
+    script("/page/text.js", include_str!("text.js")),
+    script("/page/ask.js", include_str!("ask.js")),
+    script("/page/status.js", include_str!("status.js")),
+    script("/page/chips.js", include_str!("chips.js")),
+    script("/page/charts.js", include_str!("charts.js")),
+    script("/page/pools.js", include_str!("pools.js")),
+    script("/page/controls.js", include_str!("controls.js")),
+    script("/page/owner.js", include_str!("owner.js")),
 ];
+
+const fn script(path: &'static str, text: &'static str) -> File {
+    File {
+        path,
+        content_type: "text/javascript; charset=utf-8",
+        text,
+    }
+}
 
 /// The file at a path.
 pub fn answer(path: &str) -> Option<Answer> {
@@ -62,7 +74,6 @@ mod tests {
 
     #[test]
     fn texts_of_the_machine_can_only_become_text() {
-        let script = FILES[2].text;
         for forbidden in [
             "innerHTML",
             "outerHTML",
@@ -75,20 +86,24 @@ mod tests {
             "setAttribute(\"on",
             "createContextualFragment",
         ] {
-            assert!(!script.contains(forbidden), "{forbidden}");
+            for File { path, text, .. } in &FILES[2..] {
+                assert!(!text.contains(forbidden), "{path}: {forbidden}");
+            }
         }
     }
 
     #[test]
     fn the_page_is_small() {
+        // Not even packed.
         let bytes: usize = FILES.iter().map(|file| file.text.len()).sum();
         assert!(bytes < 60 * 1024, "{bytes} bytes");
     }
 
     #[test]
     fn each_place_that_the_script_fills_stands_in_the_page() {
-        let (page, script) = (FILES[0].text, FILES[2].text);
-        let places: Vec<&str> = script
+        let page = FILES[0].text;
+        let scripts: String = FILES[2..].iter().map(|file| file.text).collect();
+        let places: Vec<&str> = scripts
             .split("at(\"")
             .skip(1)
             .map(|rest| rest.split('"').next().unwrap())
@@ -96,6 +111,16 @@ mod tests {
         assert!(places.len() > 10, "{places:?}");
         for place in places {
             assert!(page.contains(&format!("id=\"{place}\"")), "{place}");
+        }
+    }
+
+    #[test]
+    fn each_script_that_another_one_names_is_there() {
+        for File { path, text, .. } in &FILES[2..] {
+            for line in text.lines().filter(|line| line.starts_with("import ")) {
+                let wanted = line.split('"').nth(1).unwrap();
+                assert!(answer(wanted).is_some(), "{path} imports {wanted}");
+            }
         }
     }
 }

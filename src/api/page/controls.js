@@ -1,0 +1,36 @@
+// Everything that changes the machine, pools and configuration aside.
+import { at, put } from "/page/text.js";
+import { order } from "/page/ask.js";
+
+export function beginControls(changed) {
+  for (const button of document.querySelectorAll("[data-order]")) {
+    button.addEventListener("click", () => order(button.textContent, "POST", `/api/v1/control/${button.dataset.order}`));
+  }
+  let locating = false;
+  at("locate").addEventListener("click", async () => {
+    if (await order(locating ? "Stop blinking" : "Locate", "PUT", "/api/v1/locate", { on: !locating })) locating = !locating;
+  });
+  at("token-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const token = at("token").value.trim();
+    if (token) sessionStorage.setItem("token", token); else sessionStorage.removeItem("token");
+    at("token").value = "";
+    put(at("outcome"), token ? "the token is used from now on" : "no token is used any more");
+    changed();
+  });
+  at("fan-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const mode = at("fan-mode").value;
+    order("Set fans", "PATCH", "/api/v1/fans", mode === "fixed" ? { mode, duty: at("fan-duty").valueAsNumber } : { mode });
+  });
+  at("supply-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    order("Set the voltage", "PATCH", "/api/v1/supply", { voltage: at("supply-voltage").valueAsNumber });
+  });
+}
+
+// The form begins with what is wanted now, and is the owner's from then on.
+export function offerVoltage(supply) {
+  const field = at("supply-voltage");
+  if (supply && !field.value && document.activeElement !== field) field.value = supply.wanted;
+}

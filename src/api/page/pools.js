@@ -1,0 +1,90 @@
+// Pools: what they are, what can be done with them, and a try of one that need not be configured.
+import { at, duration, fill, known, put } from "/page/text.js";
+import { ask, order } from "/page/ask.js";
+
+const ACTIONS = 12;
+let shown = [];
+
+export function showPools(pools) {
+  shown = pools.list;
+  put(at("strategy"), `${pools.strategy}: ${pools.reason}`);
+  fill(at("pools"), shown.map((p) => [
+    p.index + (p.active ? " (active)" : ""), p.name, p.url, p.user, p.enabled ? "yes" : "no", p.quota, p.phase, known(p.difficulty, String),
+    p.shares.accepted, p.shares.rejected.total, known(p.last_accepted_age_s, (s) => `${duration(s)} ago`), p.last_error || ""]),
+  (index) => (shown[index].active ? "active" : ""));
+  showActions();
+  showChoices();
+}
+
+// Buttons beside each pool are made once for a number of pools, so that the focus stays.
+function showActions() {
+  for (const [index, row] of [...at("pools").rows].entries()) {
+    const cell = row.cells[ACTIONS] || row.insertCell();
+    if (cell.children.length) continue;
+    for (const [name, method, path] of [
+      ["Switch to", "POST", "/switch"], ["Enable", "POST", "/enable"], ["Disable", "POST", "/disable"], ["Remove", "DELETE", ""]]) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = name;
+      button.setAttribute("aria-label", `${name} pool ${index}`);
+      button.addEventListener("click", () => order(`${name} pool ${index}`, method, `/api/v1/pools/${index}${path}`));
+      cell.append(button);
+    }
+  }
+}
+
+function showChoices() {
+  const choice = at("pool-index");
+  if (choice.options.length === shown.length + 1) return;
+  while (choice.options.length > 1) choice.remove(1);
+  shown.forEach((pool) => choice.add(new Option(`pool ${pool.index}`, pool.index)));
+}
+
+// The fields of the form; what is empty is left as it is, or built in.
+function fields() {
+  const body = { url: at("pool-url").value, user: at("pool-user").value };
+  if (at("pool-password").value) body.password = at("pool-password").value;
+  if (at("pool-quota").value) body.quota = at("pool-quota").valueAsNumber;
+  return body;
+}
+
+function tell(trial) {
+  const parts = [trial.works ? "it works" : `it does not work: ${trial.error}`];
+  if (trial.connected) parts.push(`connected to ${trial.connected.peer} in ${trial.connected.ms.toFixed(0)} ms`);
+  parts.push(trial.tls ? `${trial.tls.protocol}, ${trial.tls.cipher}` : "not encrypted");
+  if (trial.authorized_ms !== null) parts.push(`authorized after ${trial.authorized_ms.toFixed(0)} ms`);
+  if (trial.job) parts.push(`first job after ${trial.job.ms.toFixed(0)} ms, difficulty ${trial.job.difficulty}`);
+  if (trial.message) parts.push(`it says: ${trial.message}`);
+  return parts.join("; ");
+}
+
+async function test() {
+  const { url, user, password } = fields();
+  put(at("pool-outcome"), `trying ${url}, for 12 seconds at most ...`);
+  try {
+    const answer = await ask("POST", "/api/v1/pools/test", password ? { url, user, password } : { url, user });
+    const told = await answer.json();
+    put(at("pool-outcome"), answer.ok ? `${url}: ${tell(told)}` : `${url}: ${told.error.message}; ${told.error.hint}`);
+  } catch {
+    put(at("pool-outcome"), `${url}: no answer`);
+  }
+}
+
+export function beginPools() {
+  at("pool-index").addEventListener("change", () => {
+    const pool = shown[at("pool-index").value];
+    at("pool-url").value = pool ? pool.url : "";
+    at("pool-user").value = pool ? pool.user : "";
+    at("pool-quota").value = pool ? pool.quota : "";
+    at("pool-password").value = "";
+  });
+  at("pool-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const index = at("pool-index").value;
+    if (index === "") order("Add a pool", "POST", "/api/v1/pools", fields());
+    else order(`Change pool ${index}`, "PATCH", `/api/v1/pools/${index}`, fields());
+  });
+  at("pool-test").addEventListener("click", () => {
+    if (at("pool-form").reportValidity()) test();
+  });
+}

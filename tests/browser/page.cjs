@@ -1,0 +1,235 @@
+// Uses the page as its owner does. ADDRESS of a mining demo, its admin TOKEN, and PICTURES for screenshots come by environment.
+"use strict";
+
+const assert = require("node:assert/strict");
+const { mkdtempSync, readFileSync, rmSync } = require("node:fs");
+const { tmpdir } = require("node:os");
+const { join } = require("node:path");
+const { chromium } = require("playwright-core");
+
+const { ADDRESS, TOKEN, PICTURES } = process.env;
+const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const PATIENCE = 20000;
+const HOSTILE = "<img src=x onerror=\"window.hit=1\"><script>window.hit=1</script>";
+
+async function main() {
+  const profile = mkdtempSync(join(tmpdir(), "page-test-"));
+  const browser = await chromium.launchPersistentContext(profile, {
+    executablePath: "/usr/bin/chromium",
+    headless: true,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync"],
+    viewport: { width: 1200, height: 850 },
+  });
+  try {
+    const page = browser.pages()[0] || (await browser.newPage());
+    page.setDefaultTimeout(PATIENCE);
+    const faults = [];
+    page.on("pageerror", (error) => faults.push(String(error)));
+    page.on("dialog", (dialog) => { faults.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+    page.on("request", (request) => {
+      if (!request.url().startsWith(`http://${ADDRESS}/`)) faults.push(`asks ${request.url()}`);
+    });
+    for (const [name, step] of STEPS) {
+      await step(page);
+      console.log(`page: ${name}: ok`);
+    }
+    assert.deepEqual(faults, []);
+    console.log(`${STEPS.length} passed, 0 failed`);
+  } finally {
+    await browser.close();
+    rmSync(profile, { recursive: true, force: true });
+  }
+}
+
+const text = (page, selector) => page.locator(selector).innerText();
+
+// Waits until an element's text is as wanted.
+async function until(page, selector, pattern) {
+  try {
+    await page.waitForFunction(([where, wanted]) => new RegExp(wanted).test(document.querySelector(where)?.innerText ?? ""),
+      [selector, pattern.source]);
+  } catch {
+    assert.fail(`${selector}: "${await text(page, selector)}" does not become ${pattern}`);
+  }
+}
+
+async function loads(page) {
+  await page.goto(`http://${ADDRESS}/`);
+  await until(page, "#connection", /^live$/);
+  await until(page, "#state", /^mining/);
+  assert.match(await text(page, "#emulated"), /no real chips/);
+  assert.equal(await page.locator("#chains tr").count(), 3);
+  await page.waitForFunction(() => document.querySelectorAll("#chips button").length === 378);
+}
+
+// The best of several: the machine that tests may be busy with other things.
+async function updatesWithinTwoSeconds(page) {
+  const gaps = await page.evaluate(async () => {
+    const gaps = [];
+    for (let round = 0; round < 5; round += 1) {
+      const began = performance.now();
+      await new Promise((resolve) => {
+        const watch = new MutationObserver(() => { watch.disconnect(); resolve(); });
+        watch.observe(document.querySelector("main"), { subtree: true, childList: true, characterData: true });
+      });
+      gaps.push(performance.now() - began);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    return gaps;
+  });
+  assert.ok(Math.min(...gaps) < 2000, `updates after ${gaps.map(Math.round)} ms`);
+}
+
+async function useToken(page, token) {
+  await page.fill("#token", token);
+  await page.click("#token-form button");
+}
+
+async function refusesAWrongToken(page) {
+  await useToken(page, "this-is-no-token");
+  await page.click("[data-order=pause]");
+  await until(page, "#outcome", /^Pause: .*token/);
+  assert.match(await text(page, "#state"), /^mining/);
+  await useToken(page, TOKEN);
+  await until(page, "#connection", /^live$/);
+}
+
+async function changesPools(page) {
+  await page.fill("#pool-url", "stratum+tcp://127.0.0.1:9");
+  await page.fill("#pool-user", "second");
+  await page.click("#pool-form button[type=submit]");
+  await until(page, "#outcome", /^Add a pool: done/);
+  await until(page, "#pools", /second/);
+  await page.selectOption("#pool-index", "1");
+  await page.fill("#pool-user", "changed");
+  await page.fill("#pool-quota", "3");
+  await page.click("#pool-form button[type=submit]");
+  await until(page, "#outcome", /^Change pool 1: done/);
+  await until(page, "#pools", /changed\s+yes\s+3/);
+  await page.click("[aria-label='Disable pool 1']");
+  await until(page, "#pools", /changed\s+no\s+3/);
+}
+
+async function testsAPool(page) {
+  await page.selectOption("#pool-index", "0");
+  await page.click("#pool-test");
+  await until(page, "#pool-outcome", /it works; connected to .* first job/);
+}
+
+async function setsFans(page) {
+  await page.selectOption("#fan-mode", "fixed");
+  await page.fill("#fan-duty", "60");
+  await page.click("#fan-form button");
+  await until(page, "#outcome", /^Set fans: done/);
+  await until(page, "#fans", /60 %/);
+  await page.selectOption("#fan-mode", "automatic");
+  await page.click("#fan-form button");
+  await until(page, "#outcome", /^Set fans: done/);
+  await page.waitForFunction(() => !/60 %/.test(document.querySelector("#fans").innerText));
+}
+
+async function setsVoltage(page) {
+  const voltage = await page.inputValue("#supply-voltage");
+  assert.match(voltage, /^1\d{4}$/);
+  await page.fill("#supply-voltage", "24999");
+  await page.click("#supply-form button");
+  await until(page, "#outcome", /^Set the voltage: (?!done)/);
+  await page.fill("#supply-voltage", voltage);
+  await page.click("#supply-form button");
+  await until(page, "#outcome", /^Set the voltage: done/);
+}
+
+async function pausesAndResumes(page) {
+  await page.click("[data-order=pause]");
+  await until(page, "#state", /paused/);
+  await page.click("[data-order=resume]");
+  await until(page, "#state", /^mining/);
+}
+
+async function editsTheConfiguration(page) {
+  await page.click("#config-load");
+  await until(page, "#config-outcome", /secrets left out/);
+  const before = await page.inputValue("#config-text");
+  assert.match(before, /\[\[pool\]\]/);
+  await page.fill("#config-text", `${before}\n[pools]\nstrategie = "failover"\n`);
+  await page.click("#config-check");
+  await until(page, "#config-outcome", /strategie.*did you mean/);
+  await page.fill("#config-text", `# by hand\n${before}`);
+  await page.click("#config-compare");
+  assert.deepEqual(await page.locator("#config-diff .added").allInnerTexts(), ["+ # by hand\n"]);
+  await page.click("#config-form button[type=submit]");
+  await until(page, "#config-outcome", /secrets left out/);
+  assert.match(await page.inputValue("#config-text"), /^# by hand/);
+}
+
+async function showsLogAndEvents(page) {
+  assert.ok(await page.locator("#events li").count() > 3);
+  await page.click("#log-section summary");
+  await page.waitForFunction(() => document.querySelectorAll("#log li").length > 3);
+}
+
+async function leavesHostileNamesInert(page) {
+  const added = await page.request.post(`http://${ADDRESS}/api/v1/pools`, {
+    headers: { Authorization: `Bearer ${TOKEN}` },
+    data: { url: "stratum+tcp://127.0.0.1:10", user: HOSTILE, name: HOSTILE, enabled: false },
+  });
+  assert.equal(added.status(), 200, await added.text());
+  await page.waitForFunction((wanted) => document.querySelector("#pools").innerText.includes(wanted), HOSTILE);
+  assert.equal(await page.locator("#pools img, #pools script, main script").count(), 0);
+  assert.equal(await page.evaluate(() => window.hit), undefined);
+}
+
+async function fitsAPhone(page) {
+  await page.setViewportSize({ width: 360, height: 740 });
+  const width = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= 360, `the page is ${width} wide`);
+  await page.screenshot({ path: join(PICTURES, "phone.png") });
+  await page.setViewportSize({ width: 1200, height: 850 });
+}
+
+async function goesByKeyboard(page) {
+  await page.goto(`http://${ADDRESS}/`);
+  await page.keyboard.press("Tab");
+  assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
+  await page.locator("#fan-duty").focus();
+  const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+  assert.notEqual(outline, "none");
+}
+
+async function isAccessible(page) {
+  await until(page, "#state", /^mining/);
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme });
+    // Evaluated over the debugger: the page's own policy lets no such script in.
+    await page.evaluate(AXE);
+    const { violations, passes } = await page.evaluate(() => window.axe.run(document));
+    const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+    const told = bad.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" ")}`);
+    assert.deepEqual(told, [], colorScheme);
+    assert.ok(passes.length > 20, "axe looked at something");
+    await page.screenshot({ path: join(PICTURES, `${colorScheme}.png`) });
+  }
+}
+
+const STEPS = [
+  ["loads and is live", loads],
+  ["updates within two seconds", updatesWithinTwoSeconds],
+  ["refuses a wrong token", refusesAWrongToken],
+  ["changes pools", changesPools],
+  ["tries a pool", testsAPool],
+  ["sets fans to 60 % and back", setsFans],
+  ["sets the voltage within limits", setsVoltage],
+  ["pauses and resumes", pausesAndResumes],
+  ["checks, compares and saves the configuration", editsTheConfiguration],
+  ["shows log and events", showsLogAndEvents],
+  ["leaves hostile names inert", leavesHostileNamesInert],
+  ["fits a phone", fitsAPhone],
+  ["goes by keyboard", goesByKeyboard],
+  ["has no serious fault in light and dark", isAccessible],
+];
+
+main().catch((error) => {
+  console.error(error);
+  process.exitCode = 1;
+});
