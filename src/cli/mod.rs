@@ -4,6 +4,7 @@ pub mod bringup;
 mod config;
 #[cfg(feature = "emulator")]
 pub mod demo;
+pub mod firmware;
 pub mod logs;
 mod machine;
 mod options;
@@ -37,6 +38,9 @@ Commands:
   token list, token revoke NAME, token rotate NAME
   status         tell what the running machine does
   pool test URL  try a pool, and tell what it supports
+  firmware status        what runs in which slot, and how the last update ended
+  firmware install FILE  verify a bundle and write it to the idle slot
+  firmware confirm       tell the boot loader once this start has proven itself
   board probe    read all that can be read of the board, once
   board watch    the same as a live table
   fan get        duty and speed of each fan
@@ -87,6 +91,14 @@ Options of pool test:
       --user NAME           worker's name as the pool knows it
       --FIELD VALUE         any field of [[pool]], as in --password, --tls-pin
                             or --proxy; CGMINER_POOL_0_PASSWORD works, too
+
+Options of firmware install:
+      --reboot              start into the new version at once
+      --allow-downgrade     take a version older than the running one
+      --again               take the running version once more
+
+Options of firmware confirm:
+      --within N            seconds for the proof (default 900)
 
 Options of status:
       --json                print the machine's own answer
@@ -157,6 +169,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "status" => status::run(parser),
             "token" => token::run(parser),
             "pool" => pool::run(parser),
+            "firmware" => firmware::run(parser),
             noun @ ("board" | "fan" | "psu" | "chain" | "locate") => bringup::run(noun, parser),
             "version" => version(),
             "help" => table::print(HELP),
