@@ -6,7 +6,7 @@ POOLS ?= target/peers/pools
 
 .PHONY: check fmt clippy fuzz-check fuzz test node pools gates demo-smoke peers bench msrv
 
-check: fmt clippy fuzz-check gates node pools test demo-smoke peers
+check: fmt clippy scripts fuzz-check gates node pools test demo-smoke peers
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -56,30 +56,44 @@ msrv:
 	rustup toolchain install 1.85.0 --profile minimal
 	$(CARGO) +1.85.0 check --workspace --all-targets --target-dir target/msrv
 
-.PHONY: arm arm64 test-arm test-arm64 board-test
+.PHONY: cross arm arm64 test-arm test-arm64 board-test image-test release scripts
 
 # Cross builds by Debian's own packages; the toolchain is made at the first use.
-arm: target/cross/complete
+arm: cross
 	deploy/cross/cargo.sh armv7 build --release --no-default-features --features firmware
 
-arm64: target/cross/complete
+arm64: cross
 	deploy/cross/cargo.sh arm64 build --release --no-default-features --features firmware
 
 # The same tests as ARM binaries under qemu-user.
-test-arm: target/cross/complete
+test-arm: cross
 	deploy/cross/cargo.sh armv7 test --workspace
 
-test-arm64: target/cross/complete
+test-arm64: cross
 	deploy/cross/cargo.sh arm64 test --workspace
 
 # The daemon on an emulated control board with a real kernel: tests/board/run.py.
-board-test: arm target/board/complete
+board-test: arm
+	tests/board/setup.sh
 	$(CARGO) build --package cgminer-emulator
 	python3 tests/board/run.py target/cross-build/armv7-unknown-linux-gnueabihf/release/cgminer-rs \
 		target/debug/cgminer-emulator
 
-target/cross/complete:
-	deploy/cross/toolchain.sh
+# An image with two slots: boots, updates, falls back, and loses its power at fifty moments of an update.
+CUTS ?= 50
+image-test: cross
+	tests/image/setup.sh
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CROSS_TARGET_DIR=target/cross-image \
+		deploy/cross/cargo.sh arm64 build --release --no-default-features --features emulator,tls
+	tests/image/build.sh target/cross-image/aarch64-unknown-linux-gnu/release/cgminer-rs target/image-test
+	python3 tests/image/run.py target/image-test --cuts $(CUTS)
 
-target/board/complete:
-	tests/board/setup.sh
+release:
+	deploy/release.sh
+
+# Scripts of the firmware and of its tests, held to shellcheck; the systemd unit to systemd.
+scripts:
+	.ci/scripts.sh
+
+cross:
+	deploy/cross/toolchain.sh

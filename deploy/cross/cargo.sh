@@ -25,4 +25,4 @@ name=${name^^}
 export RUSTC=$folder/bin/rustc-cross
 export "CARGO_TARGET_${name}_LINKER=$linker"
 export "CARGO_TARGET_${name}_RUNNER=$folder/bin/$emulator"
-exec cargo "$command" --target "$target" --target-dir target/cross-build "$@"
+exec cargo "$command" --target "$target" --target-dir "${CROSS_TARGET_DIR:-target/cross-build}" "$@"

@@ -4,13 +4,36 @@
 
 debian_fail() { echo "$0: $1" >&2; exit 1; }
 
+# Whether FOLDER was made whole by these very files; one that was made by others is made anew.
+debian_complete() { # debian_complete FOLDER FILE ...
+    local folder=$1
+    shift
+    [ -e "$folder/complete" ] || return 1
+    [ "$(cat "$folder/complete")" = "$(cat "$@" | sha256sum)" ] && return 0
+    rm -rf "$folder"
+    return 1
+}
+
+debian_done() { # debian_done FOLDER FILE ...
+    local folder=$1
+    shift
+    cat "$@" | sha256sum >"$folder/complete"
+}
+
+# Stops with a clear word where the scripts cannot work.
+debian_host() {
+    [ "$(id -u)" = 0 ] || debian_fail "packages are installed by this, so it must be run by root"
+    [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || debian_fail "the host must be Debian for amd64"
+}
+
 # Makes an apt of our own in FOLDER/apt, in place of one for another release, and reads the release's index.
 debian_begin() { # debian_begin FOLDER RELEASE
     rm -rf "$1/apt"
     local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg root=$1/apt
     # Either of apt's two formats.
     # shellcheck disable=SC2016 # apt's own variable
-    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 2>/dev/null | grep --max-count 1 '/debian/\?$' || true)
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
+        grep --invert-match --max-count 1 'security' || true)
     [ -n "$mirror" ] || debian_fail "no Debian mirror in this machine's apt sources; add one and run 'apt-get update'"
     [ -e "$keyring" ] || debian_fail "$keyring is missing; install debian-archive-keyring"
     mkdir -p "$root"/{etc/parts,etc/preferences.d,state/lists/partial,cache/archives/partial}
@@ -32,6 +55,19 @@ Acquire::Languages "none";
 CONF
     DEBIAN_CONFIG=$root/apt.conf
     APT_CONFIG=$DEBIAN_CONFIG apt-get update --quiet >/dev/null
+}
+
+# Downloads the upstream source of a package, and holds it to the hash that the release's signed index gives.
+debian_source() { # debian_source INTO SOURCE
+    mkdir -p "$1"
+    sed --in-place '/^deb /{p;s/^deb \[arch=[^ ]*/deb-src [/}' "$(dirname "$DEBIAN_CONFIG")/etc/sources.list"
+    APT_CONFIG=$DEBIAN_CONFIG apt-get update --quiet >/dev/null
+    # Mirrors that lack the description of a source have the source itself, so this may fail and yet have brought what is wanted.
+    (cd "$1" && APT_CONFIG=$DEBIAN_CONFIG apt-get source --quiet --download-only "$2" >/dev/null 2>&1) || true
+    local hash name
+    read -r hash name < <(APT_CONFIG=$DEBIAN_CONFIG apt-cache showsrc "$2" |
+        awk '/^Checksums-Sha256:/ {on = 1; next} /^[^ ]/ {on = 0} on && /\.orig\.tar\.[a-z0-9]+$/ {print $1, $3; exit}')
+    echo "$hash  $1/$name" | sha256sum --check --quiet || debian_fail "the source of $2 could not be had whole"
 }
 
 # Downloads packages with all that they depend on, as apt would install them on an empty machine.

@@ -17,15 +17,16 @@ cd "$(dirname "$0")/../.."
 . deploy/cross/debian.sh
 folder=$(realpath --canonicalize-missing "${1:-target/cross}")
 
-if [ -e "$folder/complete" ]; then
-    exit 0
-fi
+debian_complete "$folder" deploy/cross/toolchain.sh deploy/cross/debian.sh && exit 0
+debian_host
 
 say() { echo "cross toolchain: $*"; }
 
 say "installing linkers and C libraries of the host's release"
 export DEBIAN_FRONTEND=noninteractive
-apt-get install --yes --quiet --no-install-recommends \
+apt-get update --quiet >/dev/null
+# The host's own compiler is for build scripts, and for what of a dependency is C.
+apt-get install --yes --quiet --no-install-recommends make gcc libc6-dev \
     gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu libc6-dev-armhf-cross libc6-dev-arm64-cross >/dev/null
 
 say "downloading the compiler and its two standard libraries"
@@ -47,5 +48,5 @@ debian_wrap "$folder/qemu" qemu-aarch64 "$folder/bin/qemu-aarch64"
 
 "$folder/bin/rustc-cross" --version
 rm -rf "$folder/debs" "$folder/apt"
-touch "$folder/complete"
+debian_done "$folder" deploy/cross/toolchain.sh deploy/cross/debian.sh
 say "ready in $folder ($(du --summarize --human-readable "$folder" | cut -f1))"

@@ -9,16 +9,16 @@ cd "$(dirname "$0")/../.."
 . deploy/cross/debian.sh
 folder=$(realpath --canonicalize-missing "${1:-target/board}")
 
-if [ -e "$folder/complete" ]; then
-    exit 0
-fi
+debian_complete "$folder" tests/board/setup.sh deploy/cross/debian.sh && exit 0
+debian_host
 
 say() { echo "board: $*"; }
 
 say "installing the device-tree compiler and what packs an image"
 export DEBIAN_FRONTEND=noninteractive
+apt-get update --quiet >/dev/null
 apt-get install --yes --quiet --no-install-recommends \
-    device-tree-compiler kmod cpio xz-utils e2fsprogs squashfs-tools python3 >/dev/null
+    device-tree-compiler kmod cpio xz-utils e2fsprogs python3 >/dev/null
 
 mkdir -p "$folder/bin"
 debian_begin "$folder" trixie
@@ -36,5 +36,5 @@ debian_wrap "$folder/root" qemu-system-arm "$folder/bin/qemu-system-arm" -L "$fo
 
 "$folder/bin/qemu-system-arm" --version | head -n 1
 rm -rf "$folder/debs" "$folder/apt"
-touch "$folder/complete"
+debian_done "$folder" tests/board/setup.sh deploy/cross/debian.sh
 say "ready in $folder ($(du --summarize --human-readable "$folder" | cut -f1))"

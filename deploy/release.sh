@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds the release: stripped firmware binaries for x86-64, ARMv7 and ARM64, and their checksums.
+#
+#   deploy/release.sh [--twice] [OUTPUT]      default: target/release-files
+#
+# With --twice everything is built again in another folder, and the two must be the same to the byte.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+twice=
+[ "${1:-}" != --twice ] || { twice=yes; shift; }
+output=$(realpath --canonicalize-missing "${1:-target/release-files}")
+features=(--no-default-features --features firmware)
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+
+say() { echo "release: $*"; }
+
+# Builds all three out of the sources in the working folder, with targets of their own in FOLDER.
+build() { # build FOLDER INTO
+    local flags
+    mkdir -p "$2"
+    # No path of the machine that builds may be in what it builds.
+    flags="--remap-path-prefix=$PWD=cgminer-rs --remap-path-prefix=$cargo_home=cargo"
+    say "x86-64"
+    RUSTFLAGS="$(deploy/firmware/rustflags.sh) $flags" \
+        cargo build --release --locked "${features[@]}" --target-dir "$1/x86-64" --quiet
+    install "$1/x86-64/release/cgminer-rs" "$2/cgminer-rs-x86-64"
+    local name triple
+    while read -r name triple; do
+        say "$name"
+        CROSS_TARGET_DIR="$1/cross" RUSTFLAGS="$flags" \
+            deploy/cross/cargo.sh "$name" build --release --locked "${features[@]}" --quiet
+        install "$1/cross/$triple/release/cgminer-rs" "$2/cgminer-rs-$name"
+    done <<'TARGETS'
+armv7 armv7-unknown-linux-gnueabihf
+arm64 aarch64-unknown-linux-gnu
+TARGETS
+    (cd "$2" && sha256sum cgminer-rs-* >SHA256SUMS)
+}
+
+deploy/cross/toolchain.sh
+rm -rf "$output"
+build target/release-build "$output"
+cat "$output/SHA256SUMS"
+stat --format '%s bytes  %n' "$output"/cgminer-rs-*
+
+if [ -n "$twice" ]; then
+    # Another folder, so that a path which found its way into a binary shows.
+    elsewhere=$(mktemp --directory)
+    trap 'rm -rf "$elsewhere"' EXIT
+    git archive HEAD | tar --extract --directory "$elsewhere"
+    toolchain=$(realpath target/cross)
+    (cd "$elsewhere" && CROSS_TOOLCHAIN=$toolchain && export CROSS_TOOLCHAIN && build "$elsewhere/target" "$elsewhere/files")
+    cmp "$output/SHA256SUMS" "$elsewhere/files/SHA256SUMS" || { say "the second build differs from the first"; exit 1; }
+    say "built twice, to the same bytes"
+fi
