@@ -43,7 +43,7 @@ if works; then
 fi
 
 apt=$prefix/apt
-rm -rf "$apt" "$prefix/root" "$prefix/bin" "$prefix/complete"
+rm -rf "$apt" "${prefix:?}"/{root,bin,complete}
 mkdir -p "$apt"/{parts,preferences,sources,lists/partial,cache/archives/partial}
 : >"$apt/status"
 
