@@ -78,7 +78,7 @@ cp --recursive "$common/rootfs_overlay/." "$root/"
 cp "$tools/kernel/boot/vmlinuz-$release" "$root/boot/Image"
 cp "$output/initrd.gz" "$root/boot/"
 install -m 0755 "$binary" "$root/usr/bin/cgminer-rs"
-install -m 0755 "$package/S05cgminer-rs" "$package/S95firmware-confirm" "$guest/rcS" "$guest/rcK" "$guest/S02rauc" "$root/etc/init.d/"
+install -m 0755 "$package/S05cgminer-rs" "$package/S95cgminer-rs-confirm" "$guest/rcS" "$guest/rcK" "$guest/S02rauc" "$root/etc/init.d/"
 install -m 0644 "$guest/inittab" "$root/etc/inittab"
 install -m 0640 "$guest/cgminer-rs.toml" "$root/etc/cgminer-rs/cgminer-rs.toml"
 mkdir -p "$root/etc/default"
@@ -112,7 +112,7 @@ printf '#!/bin/sh\nsleep 5\nexit 1\n' >"$root/usr/bin/daemon-that-fails"
 chmod 755 "$root/usr/bin/daemon-that-fails"
 # shellcheck disable=SC2016 # the init script's own variable
 sed --in-place 's#/usr/bin/$DAEMON" -- run#/usr/bin/daemon-that-fails" -- run#' "$root/etc/init.d/S05cgminer-rs"
-sed --in-place 's#firmware confirm$#firmware confirm --within 20#' "$root/etc/init.d/S95firmware-confirm"
+sed --in-place 's#firmware confirm$#firmware confirm --within 20#' "$root/etc/init.d/S95cgminer-rs-confirm"
 pack 1.2.0
 bundle 0.9.0 ours old.raucb
 bundle 1.1.0 ours new.raucb

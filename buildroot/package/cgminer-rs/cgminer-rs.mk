@@ -33,8 +33,8 @@ CGMINER_RS_POST_INSTALL_TARGET_HOOKS += CGMINER_RS_INSTALL_CONFIGURATION
 define CGMINER_RS_INSTALL_INIT_SYSV
 	$(INSTALL) -D -m 0755 $(CGMINER_RS_PKGDIR)/S05cgminer-rs \
 		$(TARGET_DIR)/etc/init.d/S05cgminer-rs
-	$(INSTALL) -D -m 0755 $(CGMINER_RS_PKGDIR)/S95firmware-confirm \
-		$(TARGET_DIR)/etc/init.d/S95firmware-confirm
+	$(INSTALL) -D -m 0755 $(CGMINER_RS_PKGDIR)/S95cgminer-rs-confirm \
+		$(TARGET_DIR)/etc/init.d/S95cgminer-rs-confirm
 endef
 
 define CGMINER_RS_INSTALL_INIT_SYSTEMD
