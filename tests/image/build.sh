@@ -29,7 +29,7 @@ done
 # --- first file system: the modules that the kernel cannot mount its root without
 release=$(ls "$tools/kernel/usr/lib/modules")
 modules=$output/modules
-mkdir -p "$modules/lib/modules" "$output/initrd"/{bin,dev,proc,sys,root,modules}
+mkdir -p "$modules/lib/modules" "$output/initrd"/{bin,sbin,usr/bin,usr/sbin,dev,proc,sys,root,modules}
 ln -s "$tools/kernel/usr/lib/modules/$release" "$modules/lib/modules/$release"
 depmod --basedir "$modules" "$release"
 for module in sdhci-pci mmc_block squashfs overlay ext4 loop dm-verity virtio_net softdog; do
@@ -67,7 +67,7 @@ cat >"$root/usr/share/dbus-1/system.conf" <<'CONF'
   <type>system</type>
   <listen>unix:path=/run/dbus/system_bus_socket</listen>
   <auth>EXTERNAL</auth>
-  <policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/><allow receive_type="method_call"/></policy>
+  <policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy>
 </busconfig>
 CONF
 printf '%s\n' root:x:0:0:root:/root:/bin/sh cgminer:x:200:200::/:/bin/false >"$root/etc/passwd"
@@ -93,7 +93,7 @@ pack() { # pack VERSION
     rm -f "$output/root-$1.squashfs"
     # Compressed lightly: what is read under emulation is read often.
     mksquashfs "$root" "$output/root-$1.squashfs" -all-root -comp zstd -Xcompression-level 3 -quiet -no-progress \
-        -p "/etc/cgminer-rs d 750 0 200" -p "/etc/cgminer-rs/cgminer-rs.toml f 640 0 200 cat $root/etc/cgminer-rs/cgminer-rs.toml" >/dev/null
+        -p "/etc/cgminer-rs m 750 0 200" -p "/etc/cgminer-rs/cgminer-rs.toml m 640 0 200" >/dev/null
 }
 bundle() { # bundle VERSION KEY NAME
     local work=$output/bundle
@@ -101,7 +101,7 @@ bundle() { # bundle VERSION KEY NAME
     mkdir "$work"
     ln "$output/root-$1.squashfs" "$work/rootfs.squashfs"
     sed "s/@VERSION@/$1/; s/@BOARD@/qemu/" "$common/rauc-manifest.in" >"$work/manifest.raucm"
-    rauc --cert "$keys/$2.pem" --key "$keys/$2.key" bundle "$work" "$output/data/bundles/$3" >/dev/null
+    rauc --cert "$keys/$2.pem" --key "$keys/$2.key" bundle "$work" "$output/data/bundles/$3" >/dev/null 2>&1
     rm -rf "$work"
 }
 mkdir -p "$output/data/bundles"
