@@ -64,6 +64,57 @@ fn session(pairs: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::message::LONGEST_EXTRANONCE1;
+    use crate::work::hex;
+    use proptest::prelude::*;
+
+    /// JSON as pools might answer, and near misses of it.
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            (0..20_u64).prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "([0-9a-f]{2}){0,34}".prop_map(Value::from),
+            Just(Value::from("mining.notify")),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 40, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::hash_map("[a-z]{0,3}", inner, 0..3)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        /// Whatever a pool answers: no panic, and what is taken can be mined with and kept.
+        #[test]
+        fn any_answer_is_taken_or_refused(
+            pairs in json(), extranonce1 in json(), size in json(), rest in json(), length in 0_usize..5
+        ) {
+            let mut items = vec![pairs.clone(), extranonce1, size, rest];
+            items.truncate(length);
+            for answer in [pairs, Value::from(items)] {
+                if let Ok(Some(taken)) = Subscription::from_json(&answer) {
+                    prop_assert!((1..=16).contains(&taken.extranonce.extranonce2_size));
+                    prop_assert!(taken.extranonce.extranonce1.len() <= LONGEST_EXTRANONCE1);
+                    prop_assert!(taken.session.is_none_or(|session| session.len() <= LONGEST_SESSION));
+                }
+            }
+        }
+
+        #[test]
+        fn every_usual_answer_is_taken(extranonce1: [u8; 4], size in 1_u8..=16, session in "[0-9a-f]{1,16}") {
+            let text = hex::encode(&extranonce1);
+            let answer = serde_json::json!([[["mining.notify", session]], text, size]);
+            let taken = Subscription::from_json(&answer);
+            let extranonce = Extranonce { extranonce1: extranonce1.into(), extranonce2_size: size };
+            prop_assert_eq!(taken, Ok(Some(Subscription { session: Some(session), extranonce })));
+        }
+    }
 
     fn read(text: &str) -> Result<Option<(Option<String>, usize, u8)>, ExtranonceError> {
         let subscription = Subscription::from_json(&serde_json::from_str(text).unwrap())?;
