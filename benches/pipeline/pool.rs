@@ -79,30 +79,31 @@ impl BenchPool {
         connection.send(&format!(
             "{{\"id\":null,\"method\":\"mining.set_difficulty\",\"params\":[{POOL_DIFFICULTY}]}}\n"
         ));
-        let first = self.notify_line();
+        let (first, _) = self.notify_line();
         connection.send(&first);
         *self.connection.lock().expect("one thread") = Some(connection);
     }
 
-    /// Sends a clean job; gives the time until its first byte was written to the last of the chains.
+    /// Sends a clean job; gives the time until the first byte of a frame of it was written to the last of the chains.
     pub fn notify_to_frames(&self) -> Duration {
         let mut guard = self.connection.lock().expect("one thread");
         let connection = guard.as_mut().expect("welcomed");
-        // Work is replaced about once a second as well; a pause keeps such a frame from being taken for the job's.
         std::thread::sleep(Duration::from_millis(3));
-        let line = self.notify_line();
-        loop {
-            self.taps.iter().for_each(Tap::arm);
-            let start = Instant::now();
-            connection.send(&line);
-            let times = self.wait_for_writes(start);
-            if let Some(last) = times {
-                return last;
+        let (line, last_word) = self.notify_line();
+        self.taps.iter().for_each(|tap| tap.arm(last_word));
+        let start = Instant::now();
+        connection.send(&line);
+        while start.elapsed() < DEADLINE {
+            let written: Option<Vec<_>> = self.taps.iter().map(Tap::written).collect();
+            if let Some(last) = written.and_then(|written| written.into_iter().max()) {
+                return last.saturating_duration_since(start);
             }
+            std::hint::spin_loop();
         }
+        panic!("no frame within {DEADLINE:?}");
     }
 
-    /// Times from the last bytes read of any chain to the arrival of a submit line.
+    /// Times from the last byte read of a reply to the arrival of the submit line with its nonce.
     pub fn nonce_to_submit(&self, samples: usize) -> Vec<Duration> {
         let mut guard = self.connection.lock().expect("one thread");
         let connection = guard.as_mut().expect("welcomed");
@@ -112,32 +113,22 @@ impl BenchPool {
         while times.len() < samples {
             let line = connection.line();
             let now = Instant::now();
-            if !line.contains("mining.submit") {
+            let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            if line["method"] != "mining.submit" {
                 continue;
             }
-            let read = self.taps.iter().filter_map(Tap::read).max();
-            if let Some(read) = read {
-                times.push(now.saturating_duration_since(read));
-            }
+            let nonce = line["params"][4].as_str().expect("a nonce");
+            let nonce = u32::from_str_radix(nonce, 16).expect("hex").to_le_bytes();
+            let read = self.taps.iter().filter_map(|tap| tap.read(nonce)).max();
+            let read = read.expect("a submit of a nonce that no chip gave");
+            times.push(now.saturating_duration_since(read));
         }
         times
     }
 
-    fn wait_for_writes(&self, start: Instant) -> Option<Duration> {
-        while start.elapsed() < DEADLINE {
-            let written: Option<Vec<_>> = self.taps.iter().map(Tap::written).collect();
-            if let Some(written) = written {
-                let last = written.into_iter().max()?;
-                // A write before the job was sent was another frame.
-                return last.checked_duration_since(start);
-            }
-            std::hint::spin_loop();
-        }
-        panic!("no frame within {DEADLINE:?}");
-    }
-
-    /// A clean job of ordinary size: 200 bytes of coinbase, 12 branches.
-    fn notify_line(&self) -> String {
+    /// A clean job of ordinary size, 200 bytes of coinbase and 12 branches, and the last word of its previous hash as a frame
+    /// carries it.
+    fn notify_line(&self) -> (String, [u8; 4]) {
         let number = self.jobs.fetch_add(1, Ordering::Relaxed);
         let previous = format!("{number:064x}");
         let coinbase1 = "01".repeat(94);
@@ -146,10 +137,11 @@ impl BenchPool {
             .map(|branch| format!("\"{branch:064x}\""))
             .collect::<Vec<_>>()
             .join(",");
-        format!(
+        let line = format!(
             "{{\"id\":null,\"method\":\"mining.notify\",\"params\":[\"{number:x}\",\"{previous}\",\"{coinbase1}\",\
              \"{coinbase2}\",[{branches}],\"20000000\",\"17034219\",\"665f4c00\",true]}}\n"
-        )
+        );
+        (line, (number as u32).to_le_bytes())
     }
 }
 

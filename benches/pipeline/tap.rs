@@ -2,6 +2,7 @@
 
 use cgminer_hal::uart::{Uart, UartError};
 use cgminer_hal::units::Baud;
+use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -9,35 +10,86 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// When bytes last crossed, seen from the bench's thread.
+/// Bytes that a line gave and that are remembered.
+const REMEMBERED: usize = 64 * 1024;
+/// Bytes of a reply with its nonce: preamble and what follows.
+const REPLY: usize = 11;
+/// Where a reply has its nonce.
+const NONCE: usize = 2;
+/// Opens a job frame.
+const JOB: [u8; 3] = [0x55, 0xAA, 0x21];
+/// Where a full-header job has the last word of the previous block's hash.
+const LAST_WORD: std::ops::Range<usize> = 50..54;
+
+/// What crossed a line and when, seen from the bench's thread.
 #[derive(Clone, Default)]
-pub struct Tap(Arc<Mutex<Times>>);
+pub struct Tap(Arc<Mutex<Crossed>>);
 
 #[derive(Default)]
-struct Times {
-    /// First write since it was armed.
-    written: Option<Instant>,
-    read: Option<Instant>,
+struct Crossed {
+    /// The job that is waited for, by the last word of its previous hash, and when its first frame was written.
+    awaited: Option<([u8; 4], Option<Instant>)>,
+    /// The last bytes read.
+    read: VecDeque<u8>,
+    /// Which of the bytes ever read is the first of those.
+    first: u64,
+    /// Up to which of the bytes ever read each read went.
+    reads: VecDeque<(u64, Instant)>,
 }
 
 impl Tap {
-    /// Forgets the last write.
-    pub fn arm(&self) {
-        self.times().written = None;
+    /// Waits for a frame of the job whose previous hash ends like this.
+    pub fn arm(&self, last_word: [u8; 4]) {
+        self.crossed().awaited = Some((last_word, None));
     }
 
-    /// First write since it was armed.
+    /// When the first frame of that job was written.
     pub fn written(&self) -> Option<Instant> {
-        self.times().written
+        self.crossed().awaited?.1
     }
 
-    /// Last time that bytes were read.
-    pub fn read(&self) -> Option<Instant> {
-        self.times().read
+    /// When the last byte of the newest reply with this nonce was read.
+    pub fn read(&self, nonce: [u8; 4]) -> Option<Instant> {
+        self.crossed().reply_at(nonce)
     }
 
-    fn times(&self) -> std::sync::MutexGuard<'_, Times> {
+    fn crossed(&self) -> std::sync::MutexGuard<'_, Crossed> {
         self.0.lock().expect("no holder panics")
+    }
+}
+
+impl Crossed {
+    fn write(&mut self, bytes: &[u8]) {
+        let Some((last_word, at @ None)) = &mut self.awaited else {
+            return;
+        };
+        let job = bytes.windows(JOB.len()).position(|opening| opening == JOB);
+        let word = job.and_then(|job| bytes[job..].get(LAST_WORD));
+        if word == Some(last_word.as_slice()) {
+            *at = Some(Instant::now());
+        }
+    }
+
+    fn read(&mut self, bytes: &[u8]) {
+        self.read.extend(bytes);
+        let end = self.first + self.read.len() as u64;
+        self.reads.push_back((end, Instant::now()));
+        let surplus = self.read.len().saturating_sub(REMEMBERED);
+        self.read.drain(..surplus);
+        self.first += surplus as u64;
+        while self.reads.front().is_some_and(|(end, _)| *end < self.first) {
+            self.reads.pop_front();
+        }
+    }
+
+    fn reply_at(&mut self, nonce: [u8; 4]) -> Option<Instant> {
+        let bytes = self.read.make_contiguous();
+        let reply = bytes
+            .windows(REPLY)
+            .rposition(|reply| reply[..2] == [0xAA, 0x55] && reply[NONCE..NONCE + 4] == nonce)?;
+        let end = self.first + (reply + REPLY) as u64;
+        let (_, at) = self.reads.iter().find(|(read, _)| *read >= end)?;
+        Some(*at)
     }
 }
 
@@ -60,9 +112,10 @@ impl AsyncRead for TappedUart {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
         let result = Pin::new(&mut self.inner).poll_read(context, buffer);
         if result.is_ready() {
-            self.tap.times().read = Some(Instant::now());
+            self.tap.crossed().read(&buffer.filled()[before..]);
         }
         result
     }
@@ -75,8 +128,8 @@ impl AsyncWrite for TappedUart {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(context, bytes);
-        if matches!(result, Poll::Ready(Ok(count)) if count > 0) {
-            self.tap.times().written.get_or_insert_with(Instant::now);
+        if let Poll::Ready(Ok(count)) = result {
+            self.tap.crossed().write(&bytes[..count]);
         }
         result
     }
