@@ -48,7 +48,8 @@ fn lines(steps: &[Step]) -> Vec<String> {
             }
             Action::HostBaud { baud, .. } => Some(format!("host {baud}")),
             Action::HoldReset => Some("reset".to_owned()),
-            Action::ReleaseReset | Action::Replies(_) => None,
+            // The question whether the speed was taken is ours alone: captured firmware does not ask.
+            Action::ReleaseReset | Action::Replies(_) | Action::ConfirmBaud { .. } => None,
         })
         .collect()
 }
@@ -236,6 +237,103 @@ fn an_s19_xp_is_brought_up_with_the_published_bytes() {
         "55aa4109002c007c000303",
     ] {
         assert!(plan.iter().any(|line| line == frame), "{frame} is missing");
+    }
+}
+
+/// No capture of an S21's bring-up is public: these are the bytes, and for the whole chain the order, of ESP-Miner's
+/// `components/asic/bm1368.c`, which runs on single chips. Baud rate, relays and their place are ours.
+#[test]
+fn an_s21_is_brought_up_with_the_published_bytes() {
+    let settings = settings(&BM1368, 108, 12, 490.0);
+    let plan = lines(&bringup::prepare(&settings).expect("a plan"));
+    expect(
+        &plan[..8],
+        &[
+            "reset",
+            "55aa510900a49000ffff1c",
+            "55aa510900a49000ffff1c",
+            "55aa510900a49000ffff1c",
+            "55aa520500000a x108",
+            "55aa510900a80007000003",
+            "55aa51090018ff0fc10000",
+            "55aa5305000003",
+        ],
+    );
+    let slots: Vec<_> = plan[8..]
+        .iter()
+        .take_while(|line| line.starts_with("55aa4005"))
+        .collect();
+    assert!(slots.len() >= 108, "{} addresses", slots.len());
+    let mut rest = plan[8 + slots.len()..].iter();
+    // In this order, other frames between them.
+    for frame in [
+        "55aa5109003c80008b00",
+        "55aa5109003c80008018",
+        "55aa51090014000000ff",
+        "55aa5109005400000003",
+        "55aa5109005802111111",
+        "55aa51090028",
+        "host 3125000 baud",
+        "55aa410900a8000701f0",
+        "55aa41090018f000c100",
+        "55aa4109003c80008b00",
+        "55aa4109003c80008018",
+        "55aa4109003c800082aa",
+        "55aa5109000840",
+    ] {
+        assert!(
+            rest.any(|line| line.starts_with(frame)),
+            "{frame} is missing or out of order"
+        );
+    }
+    for write in [
+        "a8000701f0",
+        "18f000c100",
+        "3c80008b00",
+        "3c80008018",
+        "3c800082aa",
+    ] {
+        let chips = plan
+            .iter()
+            .filter(|line| line.starts_with("55aa4109") && line.get(10..20) == Some(write));
+        assert_eq!(chips.count(), 108, "{write} goes to each chip");
+    }
+    let opening = bringup::open(&settings, Megahertz(490.0), VersionRolling::FULL);
+    let opening = lines(&opening.expect("a plan"));
+    assert!(opening[0].starts_with("55aa51090010"), "{opening:?}");
+    assert_eq!(opening[1..], ["55aa510900a49000ffff1c"]);
+}
+
+/// The L7 is the S19j Pro's chain by another name: the same frames, to the last.
+#[test]
+fn an_l7_is_brought_up_as_the_captured_s19j_pro() {
+    let of = |model| lines(&bringup::prepare(&settings(model, 126, 42, 525.0)).expect("a plan"));
+    assert_eq!(of(&L7), of(&BM1362));
+    let opening = |model| {
+        let settings = settings(model, 126, 42, 525.0);
+        let plan = bringup::open(&settings, Megahertz(525.0), VersionRolling::FULL);
+        lines(&plan.expect("a plan"))
+    };
+    assert_eq!(opening(&L7), opening(&BM1362));
+    expect(
+        &opening(&L7),
+        &["55aa5109001000001799", "55aa510900a49000ffff1c"],
+    );
+}
+
+#[test]
+fn every_change_of_speed_is_confirmed_before_anything_else() {
+    for model in ALL {
+        let steps = bringup::prepare(&settings(model, 20, 10, 450.0)).expect("a plan");
+        let at = steps
+            .iter()
+            .position(|step| matches!(step.action, Action::HostBaud { .. }));
+        let at = at.expect("a change of speed");
+        let confirm = Action::ConfirmBaud {
+            chips: 20,
+            chip_id: model.chip_id,
+        };
+        assert_eq!(steps[at + 1].action, confirm, "{}", model.name);
     }
 }
 

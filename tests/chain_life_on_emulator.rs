@@ -98,6 +98,17 @@ impl Machine {
         share.expect("shares in time").expect("the task lives")
     }
 
+    /// The next status with counters, and when it was published.
+    async fn published(&mut self) -> (ChainStatus, Instant) {
+        let nonces = self.status.borrow().counters.nonces;
+        let published = self
+            .status
+            .wait_for(|status| status.counters.nonces > nonces);
+        let published = timeout(Duration::from_secs(60), published).await;
+        let status = published.expect("in time").expect("the task lives").clone();
+        (status, Instant::now())
+    }
+
     /// The status after the next publication.
     async fn next_status(&mut self) -> ChainStatus {
         sleep(Duration::from_millis(1100)).await;
@@ -215,30 +226,38 @@ fn check(share: &Share, version_mask: u32) {
     assert_eq!(share.chain, ChainIndex(1));
 }
 
-/// Brings a chain up, takes shares of two jobs and looks at what was counted.
-async fn mines(model: &'static ChipModel, kind: ChipType, chips: u16, domains: u16, mask: u32) {
+/// Brings a chain up, takes that many shares of a job and half as many of a second, and looks at what was
+/// counted.
+async fn mines(
+    model: &'static ChipModel,
+    kind: ChipType,
+    (chips, domains): (u16, u16),
+    mask: u32,
+    shares: usize,
+) {
     let mut machine = Machine::new(model, kind, chips, domains);
     machine.until(ChainPhase::Idle).await;
     assert_eq!(machine.status.borrow().chips_found, Some(chips));
     machine.jobs.send_replace(Some(job(1, mask)));
     let mut rolled = BTreeSet::new();
     let mut seen = BTreeSet::new();
-    for _ in 0..20 {
+    for _ in 0..shares {
         let share = machine.share().await;
         check(&share, mask);
         rolled.insert(share.version_bits);
         assert!(seen.insert(share.hash), "no share comes twice");
     }
     assert!(
-        mask == 0 || rolled.len() > 3,
+        mask == 0 || rolled.len() > shares / 5,
         "versions are rolled: {rolled:?}"
     );
+    is_fed_in_time(&mut machine).await;
 
     machine.jobs.send_replace(Some(job(2, mask)));
     // Nonces of the first job may still be under way; they are no shares any more.
     sleep(Duration::from_millis(50)).await;
     while machine.shares.try_recv().is_ok() {}
-    for _ in 0..10 {
+    for _ in 0..shares / 2 {
         let share = machine.share().await;
         assert_eq!(share.job.sequence, 2);
         check(&share, mask);
@@ -247,7 +266,8 @@ async fn mines(model: &'static ChipModel, kind: ChipType, chips: u16, domains: u
     let status = machine.next_status().await;
     let counters = status.counters;
     assert_eq!(status.phase, ChainPhase::Hashing);
-    assert!(counters.nonces > 300, "{counters:?}");
+    // Sixteen nonces for a share, on the average.
+    assert!(counters.nonces > 15 * shares as u64, "{counters:?}");
     assert_eq!(
         counters.below_ticket, 0,
         "the ticket mask holds: {counters:?}"
@@ -267,28 +287,71 @@ async fn mines(model: &'static ChipModel, kind: ChipType, chips: u16, domains: u
     assert!(counters.duplicates * 20 < counters.nonces, "{counters:?}");
     let working = status.chips.iter().filter(|chip| chip.nonces > 0).count();
     assert!(
-        working * 2 > usize::from(chips),
+        working * 2 > usize::from(chips).min(8 * shares),
         "{working} of {chips} chips were given nonces"
     );
     let hashes = counters.nonces as f64 * f64::from(1 << (ZERO_BITS + TICKET_BITS));
     assert!((counters.hashes - hashes).abs() < 1.0);
 }
 
+/// Work is replaced as often as the status says, also where that is more often than a timer can wake.
+async fn is_fed_in_time(machine: &mut Machine) {
+    let (before, began) = machine.published().await;
+    let (after, ended) = machine.published().await;
+    let interval = after.work_interval_ms.expect("a chain at work");
+    let due = (ended - began).as_secs_f64() * 1000.0 / interval;
+    let fed = (after.counters.work - before.counters.work) as f64;
+    assert!(
+        (fed - due).abs() <= 0.05 * due + 2.0,
+        "{fed} units of work, {due} were due, one each {interval} ms"
+    );
+    assert_eq!(after.counters.work_missing, 0);
+}
+
 const ROLLED: u32 = 0x1FFF_E000;
+/// Shares that are enough where each unit of work lasts a millisecond.
+const FEW: usize = 6;
+/// Six bits with gaps between them.
+const GAPPED: u32 = 0x1540_A000;
 
 #[tokio::test(start_paused = true)]
 async fn an_l7_chain_turns_to_a_new_job_and_counts_right() {
-    mines(&L7, ChipType::Bm1362, 126, 42, ROLLED).await;
+    mines(&L7, ChipType::Bm1362, (126, 42), ROLLED, 20).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_bm1370_chain_turns_to_a_new_job_and_counts_right() {
-    mines(&BM1370, ChipType::Bm1370, 65, 13, ROLLED).await;
+    mines(&BM1370, ChipType::Bm1370, (65, 13), ROLLED, 20).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_bm1397_chain_turns_to_a_new_job_and_counts_right() {
-    mines(&BM1397, ChipType::Bm1397, 48, 12, ROLLED).await;
+    mines(&BM1397, ChipType::Bm1397, (48, 12), ROLLED, 20).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_l7_chain_is_fed_where_no_version_may_be_rolled() {
+    mines(&L7, ChipType::Bm1362, (126, 42), 0, FEW).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_l7_chain_rolls_only_the_bits_of_a_mask_with_gaps() {
+    mines(&L7, ChipType::Bm1362, (126, 42), GAPPED, FEW).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bm1370_chain_is_fed_where_no_version_may_be_rolled() {
+    mines(&BM1370, ChipType::Bm1370, (65, 13), 0, FEW).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bm1370_chain_rolls_only_the_bits_of_a_mask_with_gaps() {
+    mines(&BM1370, ChipType::Bm1370, (65, 13), GAPPED, FEW).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bm1397_chain_is_fed_where_no_version_may_be_rolled() {
+    mines(&BM1397, ChipType::Bm1397, (48, 12), 0, FEW).await;
 }
 
 #[tokio::test(start_paused = true)]

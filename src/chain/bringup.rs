@@ -53,7 +53,7 @@ pub enum Line {
     DomainClocks,
     /// Relay the serial lines at both ends of each domain.
     DomainRelays,
-    /// Change to the speed that the settings ask for, at both ends.
+    /// Change to the speed that the settings ask for, at both ends, and see that every chip answers at it.
     Baud,
     /// Write values to each chip, one chip after the other.
     EachChip(&'static [(Register, u32)]),
@@ -101,6 +101,13 @@ pub enum Action {
         /// What their register 00 must say.
         chip_id: u16,
     },
+    /// Read the identity again, now that both ends should speak at the same speed.
+    ConfirmBaud {
+        /// How many chips answer if they do.
+        chips: u16,
+        /// What their register 00 must say.
+        chip_id: u16,
+    },
     /// Take replies in another format from here on.
     Replies(ReplyFormat),
     /// Wait until everything written has left and `settle` longer, then set the host's speed.
@@ -124,7 +131,9 @@ impl Step {
                 Command::SetAddress(address) => (None, Target::Chip(address)),
                 Command::ChainInactive => (None, Target::All),
             },
-            Action::CountChips { .. } => (Some(Register::CHIP_ID), Target::All),
+            Action::CountChips { .. } | Action::ConfirmBaud { .. } => {
+                (Some(Register::CHIP_ID), Target::All)
+            }
             _ => (None, Target::All),
         };
         StepName {
@@ -360,6 +369,12 @@ impl<'a> Plan<'a> {
             settle: self.settings.pacing.baud,
         };
         self.push(host, pause);
+        // Not among the bytes of captures: stock firmware goes on, and finds a speed that was not taken by hearing nothing.
+        let confirm = Action::ConfirmBaud {
+            chips: self.settings.chips,
+            chip_id: self.settings.model.chip_id,
+        };
+        self.push(confirm, self.settings.pacing.write);
         Ok(())
     }
 

@@ -203,6 +203,23 @@ pub enum StepError {
         /// Replies with a wrong checksum.
         crc_errors: u64,
     },
+    /// Not every chip answers at the speed that was set.
+    #[error(
+        "{found} of {expected} chips answer at {baud}{}; the chips or the host's line did not take the speed: set a lower `baud` in the board file",
+        Replies(*.lost_bytes, *.crc_errors)
+    )]
+    BaudNotTaken {
+        /// The host's speed.
+        baud: Baud,
+        /// How many should.
+        expected: u16,
+        /// How many did.
+        found: u16,
+        /// Bytes in between that belonged to no reply.
+        lost_bytes: u64,
+        /// Replies with a wrong checksum.
+        crc_errors: u64,
+    },
     /// A chip of another model answered.
     #[error(
         "chip {index} says it is {found:04X}, {expected:04X} was expected; choose the board file of this machine"

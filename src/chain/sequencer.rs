@@ -69,6 +69,10 @@ async fn act(
         Action::CountChips { chips, chip_id } => {
             count_chips(chips, chip_id, serial, deadlines, tell).await?;
         }
+        Action::ConfirmBaud { chips, chip_id } => {
+            let counted = count_chips(chips, chip_id, serial, deadlines, tell).await;
+            counted.map_err(|error| not_taken(error, serial.baud()))?;
+        }
         Action::Replies(format) => serial.set_format(format),
         Action::HostBaud { baud, settle } => {
             serial.drain().await?;
@@ -156,4 +160,23 @@ async fn count_chips(
         lost_bytes: after.lost_bytes - before.lost_bytes,
         crc_errors: after.crc_errors - before.crc_errors,
     })
+}
+
+/// A count that failed right behind a change of speed tells of that change, as all chips had answered before it.
+fn not_taken(error: StepError, baud: Baud) -> StepError {
+    match error {
+        StepError::ChipCount {
+            expected,
+            found,
+            lost_bytes,
+            crc_errors,
+        } => StepError::BaudNotTaken {
+            baud,
+            expected,
+            found,
+            lost_bytes,
+            crc_errors,
+        },
+        other => other,
+    }
 }

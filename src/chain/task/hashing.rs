@@ -24,6 +24,9 @@ use tracing::{debug, info, warn};
 
 /// Work is replaced at least so often, for the sake of a recent block time.
 const LONGEST_WORK: Duration = Duration::from_secs(30);
+/// Tokio's clock wakes by the millisecond, which is longer than work lasts where a pool lets few version bits be rolled. What was due
+/// in the meantime follows at once, one unit behind the other; what is older than this is let go.
+const CATCH_UP: Duration = Duration::from_millis(2);
 
 /// How far the chips are.
 ///
@@ -162,7 +165,8 @@ impl<'a> Hashing<'a> {
             let steps = bringup::change_frequency(settings, self.frequency, settings.frequency)?;
             self.steps = steps.into();
         }
-        if self.next_work.is_some_and(|due| due <= now) {
+        // Ends: each round moves the due time on by an interval, and it lies no more than `CATCH_UP` back.
+        while self.next_work.is_some_and(|due| due <= now) {
             self.feed(now).await?;
         }
         if !self.steps.is_empty() && self.next_step <= now {
@@ -202,6 +206,7 @@ impl<'a> Hashing<'a> {
 
     /// Sends the next unit of work, in one write with what must go with it.
     async fn feed(&mut self, now: Instant) -> Result<(), End> {
+        let due = self.next_work;
         let work = match self.task.source.next_work(now) {
             Ok(work) => work,
             Err(NoWork::Exhausted { more_at }) => {
@@ -258,7 +263,8 @@ impl<'a> Hashing<'a> {
             self.set_interval();
             self.task.enter(ChainPhase::Hashing, None);
         }
-        self.next_work = Some(now + self.interval);
+        let late = due.map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        self.next_work = (now + self.interval).checked_sub(late.min(CATCH_UP));
         self.task.source.prepare_next();
         Ok(())
     }

@@ -33,6 +33,26 @@ async fn one_chip_too_many_fails_it_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn chips_that_do_not_take_the_speed_fail_the_bring_up_at_once() {
+    let script = Script {
+        only_at: Some(Baud::RESET),
+        ..Script::default()
+    };
+    let mut rig = Rig::new(script);
+    rig.until(ChainPhase::BackOff).await;
+    let reason = rig.status.borrow().reason.clone().expect("a reason");
+    assert!(
+        reason.contains("0 of 126 chips answer at 3125000 baud"),
+        "{reason}"
+    );
+    assert!(reason.contains("change of baud rate"), "{reason}");
+    assert!(
+        rig.writes(0x08).is_empty(),
+        "the clock is not raised on chips that do not listen"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn chips_of_another_model_are_named() {
     let script = Script {
         identity: [0x13, 0x70, 0x00, 0x00],

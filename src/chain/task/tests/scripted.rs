@@ -43,6 +43,8 @@ pub struct Script {
     pub noise: Vec<u8>,
     /// Flip a bit of the nonce behind its check.
     pub wrong_nonce: bool,
+    /// Understand this speed alone, whatever is written.
+    pub only_at: Option<Baud>,
     /// Answer late: replies to a job are held back until the next one.
     pub late: bool,
 }
@@ -56,6 +58,7 @@ impl Default for Script {
             copies: 1,
             noise: Vec::new(),
             wrong_nonce: false,
+            only_at: None,
             late: false,
         }
     }
@@ -135,7 +138,13 @@ async fn live(device: &DeviceUart, state: &Mutex<State>) {
                 baud: device.host_baud().expect("the line has a speed"),
                 bytes: frame.clone(),
             });
-            let answer = state.answer(&frame);
+            let only_at = state.script.only_at;
+            let deaf = only_at.is_some() && only_at != device.host_baud();
+            let answer = if deaf {
+                Vec::new()
+            } else {
+                state.answer(&frame)
+            };
             assert_eq!(
                 device.try_write(&answer),
                 answer.len(),
