@@ -4,9 +4,9 @@ CARGO ?= cargo
 KNOTS ?= target/peers/knots
 POOLS ?= target/peers/pools
 
-.PHONY: check fmt clippy fuzz-check fuzz test node pools gates demo-smoke peers bench msrv
+.PHONY: check fmt clippy fuzz-check fuzz test node pools gates demo-smoke peers page-test bench msrv
 
-check: fmt clippy scripts fuzz-check gates node pools test demo-smoke peers
+check: fmt clippy scripts fuzz-check gates node pools test demo-smoke peers page-test
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -47,6 +47,12 @@ demo-smoke:
 # The tools that owners have, against the running demo; each fetches its tool at the first use.
 peers:
 	tests/peers/promtool.sh
+	tests/peers/pyasic.sh
+	tests/peers/schemathesis.sh
+
+# A person's way through the page of the running demo, in Debian's Chromium.
+page-test:
+	tests/browser/run.sh
 
 bench:
 	$(CARGO) bench --workspace

@@ -3,7 +3,8 @@
 #
 #   tests/browser/run.sh [PREFIX]        default: target/peers/browser of this repository
 #
-# Chromium comes by apt, playwright-core and axe-core by npm. Pictures go to PREFIX/pictures; SHOTS=docs makes the one of the README anew.
+# Chromium comes by apt, playwright-core and axe-core by npm. Pictures go to PREFIX/pictures;
+# docs/page.png is light.png of there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 prefix=${1:-target/peers/browser}

@@ -50,6 +50,11 @@ sha256 = "$hash"
 url = "stratum+tcp://127.0.0.1:9"
 user = "u"
 CONFIG
+    # A method that is used nowhere here (OPTIONS, TRACE) is answered with 501, as RFC 9110 has it; that is no fault.
+    cat >"$scratch/schemathesis.toml" <<CONFIG
+[phases.coverage]
+unexpected-methods = ["GET", "PUT", "POST", "PATCH", "DELETE"]
+CONFIG
     machine_start run --single --emulated --config "$scratch/cgminer-rs.toml" --run-directory "$scratch/run"
     for _ in $(seq 100); do
         curl --silent --max-time 2 "http://$address/api/v1/version" >/dev/null && break
@@ -63,7 +68,7 @@ CONFIG
     (cd "$scratch" && python3 -c "from schemathesis.cli import schemathesis; schemathesis()" run "$OLDPWD/docs/openapi.json" --url "http://$address" "${asks[@]}" "${leaves[@]}" \
         --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
         --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-8}" --max-time "${SECONDS_EACH:-40}" \
-        --generation-deterministic --suppress-health-check all --warnings off --no-color >"$prefix/$role.log" 2>&1) ||
+        --generation-deterministic --generation-with-security-parameters false --suppress-health-check all --warnings off --no-color >"$prefix/$role.log" 2>&1) ||
         { tail -n 80 "$prefix/$role.log" >&2; fail "role $role: the daemon answers otherwise than docs/openapi.json says"; }
     kill -0 "$machine" 2>/dev/null || fail "role $role: the machine did not live through it"
     echo "schemathesis.sh: role $role: $(grep -E "generated|passed" "$prefix/$role.log" | tail -n 1 | tr -s ' ')"

@@ -15,8 +15,9 @@ export function showStatus(status) {
   const temperatures = chains.map((chain) => chain.temperature.value).filter((t) => t !== null);
   put(at("hottest"), temperatures.length ? `${Math.max(...temperatures).toFixed(1)} C` : "unknown");
   put(at("tier"), known(keeper.tier, (tier) => `tier ${tier}, fans ${keeper.fan_mode}`));
-  put(at("power"), supply ? measured(supply.power, 0) : "unknown");
-  put(at("efficiency"), measured(status.efficiency, 1));
+  const tellsPower = supply && supply.power.value !== null;
+  put(at("power"), tellsPower ? measured(supply.power, 0) : "unknown");
+  put(at("efficiency"), tellsPower || !supply ? measured(status.efficiency, 1) : supply.power.reason);
   put(at("accepted"), String(shares.accepted));
   put(at("rejected"), `${shares.rejected.total} rejected (${number(shares.rejected_percent, 2)} %), ${shares.stale} stale`);
   put(at("uptime"), duration(machine.uptime_s));
