@@ -4,6 +4,7 @@ use super::plan::{Plan, Wishes, decide};
 use super::trial::{Record, Trial};
 use super::{image_version, rauc, record_path};
 use crate::cli::{Failure, table};
+use crate::work::hex;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -82,11 +83,7 @@ fn hash_of(device: &Path, size: u64) -> Result<String, Failure> {
     if read < size {
         return Err(failed(ErrorKind::UnexpectedEof.into()));
     }
-    Ok(hash
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
+    Ok(hex::encode(&hash.finalize()))
 }
 
 /// A line of progress. That nobody reads it is no reason to stop half-way.
