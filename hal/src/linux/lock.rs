@@ -1,4 +1,4 @@
-//! Locks that end with their holder, in whatever way it ends.
+//! Lock files: `TIOCEXCL` and permissions do not stop a second program that runs as root.
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// A name that is ours until this is dropped, or the process ends: what no device of its own stands for.
+/// A device that is ours until this is dropped, or the process ends in any way.
 #[derive(Debug)]
 pub struct Lock {
     _file: Flock<File>,
@@ -25,11 +25,12 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock of a name by a file in `directory`, which is made if it is not there.
+    /// Takes the lock of a device; `directory` is made if it is not there.
     ///
     /// # Errors
     /// When another process has it, or its file cannot be made.
-    pub fn take(directory: &Path, name: &str) -> Result<Self, LockError> {
+    pub fn take(directory: &Path, device: &str) -> Result<Self, LockError> {
+        let name = device.trim_start_matches('/').replace('/', "-");
         let path = directory.join(format!("{name}.lock"));
         let opened = std::fs::create_dir_all(directory).and_then(|()| {
             OpenOptions::new()
@@ -42,15 +43,10 @@ impl Lock {
             Ok(file) => file,
             Err(error) => return Err(LockError::Io(path, error)),
         };
-        match hold(file) {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(file) => Ok(Self { _file: file }),
-            Err(Errno::EWOULDBLOCK) => Err(LockError::Taken(path)),
-            Err(error) => Err(LockError::Io(path, error.into())),
+            Err((_, Errno::EWOULDBLOCK)) => Err(LockError::Taken(path)),
+            Err((_, error)) => Err(LockError::Io(path, error.into())),
         }
     }
-}
-
-/// Locks an open file against every other opening of it, root's too.
-pub(super) fn hold(file: File) -> Result<Flock<File>, Errno> {
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
 }
