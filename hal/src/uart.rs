@@ -61,12 +61,10 @@ pub enum UartError {
         source: std::io::Error,
     },
     /// Another process holds the line.
-    #[error("UART {path}: locked by another process through {lock}; stop that process first")]
+    #[error("UART {path}: another process holds it; stop that process first")]
     Locked {
         /// Device path.
         path: String,
-        /// Lock file that is held.
-        lock: String,
     },
     /// The device did not take a speed.
     #[error(

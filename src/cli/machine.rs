@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Board files of the owner's, which replace compiled-in ones of the same name.
 const BOARD_DIRECTORY: &str = "/etc/cgminer-rs/boards";
 
-/// Lock files of serial lines.
-pub const LOCKS: &str = "/run/lock";
+/// The lock file that keeps a second keeper from the machine.
+const LOCKS: &str = "/run/lock";
 
 /// What a machine's devices are opened from, by keeper and miner alike.
 pub type SharedDevices = Arc<Mutex<dyn Devices>>;
@@ -45,7 +45,7 @@ impl Machine {
     /// When somebody else drives it, or nobody can say what it is.
     pub fn real(config: &Config, zero_bits: Option<u8>) -> Result<Self, Failure> {
         let lock = lock(Path::new(LOCKS), "cgminer-rs-keeper")?;
-        let mut devices = cgminer_hal::linux::LinuxDevices::new(LOCKS);
+        let mut devices = cgminer_hal::linux::LinuxDevices::new();
         Ok(Self {
             recognised: recognised(config, &mut devices)?,
             devices: Arc::new(Mutex::new(devices)),

@@ -1,7 +1,7 @@
 //! Keeper and miner as two processes: this one, which owns the machine, and another of the same program, which parses
 //! the network and owns nothing.
 
-use super::machine::{LOCKS, Machine, SharedDevices, chips, named_board, uart_openers};
+use super::machine::{Machine, SharedDevices, chips, named_board, uart_openers};
 use super::options::Options;
 use super::run::runtime;
 use super::{Failure, logs, single};
@@ -163,7 +163,7 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
             .iter()
             .filter_map(|pool| pool.cookie_file.clone())
             .collect(),
-        write: vec![config.api.run_directory.clone(), LOCKS.into()],
+        write: vec![config.api.run_directory.clone()],
         devices: wall.devices.clone(),
     });
     let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
@@ -187,7 +187,7 @@ async fn mine(
     for (chain, device) in board.chains.iter_mut().zip(&wall.devices) {
         chain.uart.device = device.display().to_string();
     }
-    let devices: SharedDevices = Arc::new(Mutex::new(LinuxDevices::new(LOCKS)));
+    let devices: SharedDevices = Arc::new(Mutex::new(LinuxDevices::new()));
     let (opened, opening) = single::opened_channel();
     let miner = Miner {
         uarts: uart_openers(&board, &devices),

@@ -76,7 +76,6 @@ impl UartSocket {
         if state.host_open {
             return Err(UartError::Locked {
                 path: self.name.clone(),
-                lock: "the emulated machine".into(),
             });
         }
         state.host_open = true;

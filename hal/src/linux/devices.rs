@@ -25,24 +25,29 @@ const BUS_DEADLINE: Duration = Duration::from_millis(250);
 pub struct LinuxDevices {
     dev: PathBuf,
     sys: PathBuf,
-    locks: PathBuf,
     buses: HashMap<String, (I2cBusSpec, OwnedBus)>,
 }
 
 impl LinuxDevices {
-    /// The devices of this machine; lock files go into `locks`, as `/run/lock/cgminer-rs`.
-    pub fn new(locks: impl Into<PathBuf>) -> Self {
-        Self::rooted("/dev", "/sys", locks)
+    /// The devices of this machine.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::rooted("/dev", "/sys")
     }
 
     /// The same below other directories.
-    fn rooted(dev: impl Into<PathBuf>, sys: impl Into<PathBuf>, locks: impl Into<PathBuf>) -> Self {
+    fn rooted(dev: impl Into<PathBuf>, sys: impl Into<PathBuf>) -> Self {
         Self {
             dev: dev.into(),
             sys: sys.into(),
-            locks: locks.into(),
             buses: HashMap::new(),
         }
+    }
+}
+
+impl Default for LinuxDevices {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -61,7 +66,7 @@ impl Devices for LinuxDevices {
     }
 
     fn uart(&mut self, spec: &UartSpec) -> Result<Box<dyn Uart>, UartError> {
-        Ok(Box::new(LinuxUart::open(spec, &self.locks)?))
+        Ok(Box::new(LinuxUart::open(spec)?))
     }
 
     fn output(&mut self, line: &LineId, initial: Level) -> Result<Output, GpioError> {
@@ -123,11 +128,7 @@ mod tests {
 
     fn machine() -> (tempfile::TempDir, LinuxDevices) {
         let root = tempfile::tempdir().unwrap();
-        let devices = LinuxDevices::rooted(
-            root.path().join("dev"),
-            root.path().join("sys"),
-            root.path().join("locks"),
-        );
+        let devices = LinuxDevices::rooted(root.path().join("dev"), root.path().join("sys"));
         (root, devices)
     }
 

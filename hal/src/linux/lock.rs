@@ -1,4 +1,4 @@
-//! Lock files: `TIOCEXCL` and permissions do not stop a second program that runs as root.
+//! Locks that end with their holder, in whatever way it ends.
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// A device that is ours until this is dropped, or the process ends in any way.
+/// A name that is ours until this is dropped, or the process ends: what no device of its own stands for.
 #[derive(Debug)]
 pub struct Lock {
     _file: Flock<File>,
@@ -25,12 +25,11 @@ pub enum LockError {
 }
 
 impl Lock {
-    /// Takes the lock of a device; `directory` is made if it is not there.
+    /// Takes the lock of a name by a file in `directory`, which is made if it is not there.
     ///
     /// # Errors
     /// When another process has it, or its file cannot be made.
-    pub fn take(directory: &Path, device: &str) -> Result<Self, LockError> {
-        let name = device.trim_start_matches('/').replace('/', "-");
+    pub fn take(directory: &Path, name: &str) -> Result<Self, LockError> {
         let path = directory.join(format!("{name}.lock"));
         let opened = std::fs::create_dir_all(directory).and_then(|()| {
             OpenOptions::new()
@@ -43,10 +42,15 @@ impl Lock {
             Ok(file) => file,
             Err(error) => return Err(LockError::Io(path, error)),
         };
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        match hold(file) {
             Ok(file) => Ok(Self { _file: file }),
-            Err((_, Errno::EWOULDBLOCK)) => Err(LockError::Taken(path)),
-            Err((_, error)) => Err(LockError::Io(path, error.into())),
+            Err(Errno::EWOULDBLOCK) => Err(LockError::Taken(path)),
+            Err(error) => Err(LockError::Io(path, error.into())),
         }
     }
+}
+
+/// Locks an open file against every other opening of it, root's too.
+pub(super) fn hold(file: File) -> Result<Flock<File>, Errno> {
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
 }

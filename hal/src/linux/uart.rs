@@ -1,14 +1,15 @@
 //! A tty as a chain's serial line.
 
-use super::lock::{Lock, LockError};
+use super::lock;
 use super::unsafe_corner::{register, transmitter_is_empty};
 use crate::uart::{Uart, UartError, UartSpec};
 use crate::units::Baud;
+use nix::errno::Errno;
+use nix::fcntl::Flock;
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
@@ -23,43 +24,44 @@ const FIFO: u32 = 128;
 ///
 /// Two descriptors are held: bytes go through one that never blocks and sits in tokio's reactor (8 us one way, where
 /// serialport's own reading takes 62 us), speed and queues are asked through serialport's.
+///
+/// The lock is on the tty itself, not on a file beside it: whoever may open the tty may take it, and nothing is left
+/// behind that belongs to the user who opened first. `TIOCEXCL` alone would not stop root.
 pub struct LinuxUart {
     spec: UartSpec,
     bytes: AsyncFd<File>,
     control: TTYPort,
     baud: Baud,
     empty_since: Mutex<Option<Instant>>,
-    _lock: Lock,
+    _lock: Flock<File>,
 }
 
 impl LinuxUart {
     /// Opens a tty at the speed that chips listen at after reset. Must be called in a tokio runtime with I/O.
     ///
     /// # Errors
-    /// [`UartError::Locked`] when another process holds its lock file in `locks`, else [`UartError::Open`].
-    pub fn open(spec: &UartSpec, locks: &Path) -> Result<Self, UartError> {
+    /// [`UartError::Locked`] when another opener holds it, else [`UartError::Open`].
+    pub fn open(spec: &UartSpec) -> Result<Self, UartError> {
         let path = &spec.device;
         let failed = |source| UartError::Open {
             path: path.clone(),
             source,
         };
-        let lock = Lock::take(locks, path).map_err(|error| match error {
-            LockError::Taken(lock) => UartError::Locked {
-                path: path.clone(),
-                lock: lock.display().to_string(),
-            },
-            LockError::Io(lock, error) => failed(io::Error::new(
-                error.kind(),
-                format!("lock file {}: {error}", lock.display()),
-            )),
-        })?;
         // Before serialport makes the tty exclusive, after which nobody but root could open it again.
         let file = OpenOptions::new()
             .read(true)
             .write(true)
             .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
             .open(path)
-            .map_err(failed)?;
+            // An exclusive tty; root gets through, and meets the lock.
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::ResourceBusy => UartError::Locked { path: path.clone() },
+                _ => failed(error),
+            })?;
+        let lock = lock::hold(file.try_clone().map_err(failed)?).map_err(|errno| match errno {
+            Errno::EWOULDBLOCK => UartError::Locked { path: path.clone() },
+            other => failed(other.into()),
+        })?;
         let control = open_control(spec, Baud::RESET).map_err(|error| failed(error.into()))?;
         let bytes = register(file).map_err(failed)?;
         let mut uart = Self {
@@ -213,14 +215,17 @@ fn time_of(characters: u32, baud: Baud) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
     use std::os::fd::AsRawFd;
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     /// A pty: the master stands for the chain. Kept open, or the slave dies.
     struct Pty {
         master: TTYPort,
         spec: UartSpec,
-        locks: tempfile::TempDir,
         _slave: File,
     }
 
@@ -232,7 +237,6 @@ mod tests {
         };
         Pty {
             master,
-            locks: tempfile::tempdir().unwrap(),
             _slave: File::open(&spec.device).unwrap(),
             spec,
         }
@@ -254,7 +258,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_cross_a_pty_unchanged_in_both_directions() {
         let mut pty = pty(false);
-        let mut uart = LinuxUart::open(&pty.spec, pty.locks.path()).unwrap();
+        let mut uart = LinuxUart::open(&pty.spec).unwrap();
         let all: Vec<u8> = (0..=255).collect();
         uart.write_all(&all).await.unwrap();
         let mut got = vec![0; 256];
@@ -270,7 +274,7 @@ mod tests {
     async fn any_speed_is_set_and_read_back_with_one_descriptor_or_two() {
         for second_descriptor in [false, true] {
             let pty = pty(second_descriptor);
-            let mut uart = LinuxUart::open(&pty.spec, pty.locks.path()).unwrap();
+            let mut uart = LinuxUart::open(&pty.spec).unwrap();
             assert_eq!(uart.baud(), Baud::RESET);
             let first = uart.bytes.as_raw_fd();
             for baud in [
@@ -295,26 +299,44 @@ mod tests {
     #[tokio::test]
     async fn a_second_opener_is_told_who_holds_the_line_until_the_first_lets_go() {
         let pty = pty(true);
-        let first = LinuxUart::open(&pty.spec, pty.locks.path()).unwrap();
-        let Err(UartError::Locked { path, lock }) = LinuxUart::open(&pty.spec, pty.locks.path())
-        else {
+        let first = LinuxUart::open(&pty.spec).unwrap();
+        let Err(UartError::Locked { path }) = LinuxUart::open(&pty.spec) else {
             panic!("opened twice");
         };
         assert_eq!(path, pty.spec.device);
-        assert!(Path::new(&lock).starts_with(pty.locks.path()), "{lock}");
         drop(first);
-        LinuxUart::open(&pty.spec, pty.locks.path()).unwrap();
+        LinuxUart::open(&pty.spec).unwrap();
+    }
+
+    /// Whether another user gets the line's lock.
+    fn another_user_gets(device: &str) -> bool {
+        let words = ["--nonblock", device, "true"];
+        let tried = Command::new("flock").args(words).uid(65_534).output();
+        tried.unwrap().status.success()
+    }
+
+    #[tokio::test]
+    async fn a_line_that_root_held_is_free_for_any_user_who_may_open_it() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("left out: only root can be two users");
+            return;
+        }
+        let pty = pty(true);
+        std::fs::set_permissions(&pty.spec.device, Permissions::from_mode(0o666)).unwrap();
+        let first = LinuxUart::open(&pty.spec).unwrap();
+        assert!(!another_user_gets(&pty.spec.device));
+        drop(first);
+        assert!(another_user_gets(&pty.spec.device));
     }
 
     #[tokio::test]
     async fn a_path_that_is_no_tty_is_named_in_the_error() {
-        let locks = tempfile::tempdir().unwrap();
         for device in ["/nonexistent/ttyS9", "/dev/null"] {
             let spec = UartSpec {
                 device: device.to_owned(),
                 second_descriptor: false,
             };
-            let Err(error) = LinuxUart::open(&spec, locks.path()) else {
+            let Err(error) = LinuxUart::open(&spec) else {
                 panic!("{device} opened")
             };
             assert!(matches!(error, UartError::Open { .. }), "{error}");
@@ -325,7 +347,7 @@ mod tests {
     #[tokio::test]
     async fn discarded_input_is_never_read() {
         let mut pty = pty(false);
-        let mut uart = LinuxUart::open(&pty.spec, pty.locks.path()).unwrap();
+        let mut uart = LinuxUart::open(&pty.spec).unwrap();
         pty.master.write_all(b"stale").unwrap();
         while uart.control.bytes_to_read().unwrap() < 5 {
             tokio::task::yield_now().await;
@@ -340,7 +362,7 @@ mod tests {
     #[tokio::test]
     async fn the_line_is_drained_once_a_full_fifo_has_had_its_time() {
         let mut pty = pty(false);
-        let mut uart = LinuxUart::open(&pty.spec, pty.locks.path()).unwrap();
+        let mut uart = LinuxUart::open(&pty.spec).unwrap();
         let started = Instant::now();
         uart.write_all(&[0x55; 16]).await.unwrap();
         assert!(
@@ -359,7 +381,7 @@ mod tests {
     #[tokio::test]
     async fn a_chain_that_went_away_is_an_error_and_no_endless_wait() {
         let pty = pty(false);
-        let mut uart = LinuxUart::open(&pty.spec, pty.locks.path()).unwrap();
+        let mut uart = LinuxUart::open(&pty.spec).unwrap();
         drop(pty.master);
         let read = uart.read(&mut [0; 8]).await;
         assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
