@@ -8,6 +8,8 @@ use cgminer_rs::link::{LinkError, MinerEnd, Refusal, Request};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -42,6 +44,11 @@ impl Daemon {
         let keeper = Command::new(env!("CARGO_BIN_EXE_cgminer-rs"))
             .args(["run", "--emulated", "--listen", "off", "--run-directory"])
             .arg(directory.path().join("run"))
+            .arg("--set")
+            .arg(format!(
+                "keeper.state_directory={}",
+                directory.path().join("state").display()
+            ))
             .env_remove("CGMINER_CONFIG")
             .args(["--config", "/dev/null"])
             .stdin(Stdio::null())
@@ -90,6 +97,35 @@ impl Daemon {
             .next()
             .unwrap_or_default()
             .to_owned()
+    }
+
+    /// A user of that number cannot see, change or take away what the keeper keeps, though the run directory is theirs.
+    fn keeps_its_state_from(&self, user: u32) {
+        let root = self.directory.path();
+        let owner = |name: &str| fs::metadata(root.join(name)).unwrap();
+        assert_eq!(owner("run").uid(), user);
+        for (name, file) in [("state", "keeper.json"), ("run-keeper", "keeper.sock")] {
+            let directory = owner(name);
+            assert_eq!((directory.uid(), directory.mode() & 0o777), (0, 0o700));
+            let path = root.join(name).join(file);
+            assert!(path.exists(), "{}", path.display());
+            for words in [
+                ["cat"].as_slice(),
+                &["rm", "-f"],
+                &["mv", "-f", "/dev/null"],
+            ] {
+                let tried = Command::new(words[0])
+                    .args(&words[1..])
+                    .arg(&path)
+                    .uid(user)
+                    .gid(user)
+                    .stdin(Stdio::null())
+                    .output()
+                    .unwrap();
+                assert!(!tried.status.success(), "{words:?}");
+            }
+            assert!(path.exists(), "{}", path.display());
+        }
     }
 
     /// Waits for a state, and gives the snapshot and how long it took.
@@ -203,7 +239,9 @@ async fn a_miner_ends_with_its_keeper_and_has_no_rights_while_it_runs() {
             daemon.log()
         );
     }
-    assert_ne!(daemon.miner_status("Uid"), "0");
+    let user: u32 = daemon.miner_status("Uid").parse().unwrap();
+    assert_ne!(user, 0);
+    daemon.keeps_its_state_from(user);
     let miner = daemon.miner().unwrap();
     daemon.keeper.kill().unwrap();
     daemon.keeper.wait().unwrap();
@@ -249,7 +287,7 @@ async fn an_operator_may_what_the_miner_may_not_and_a_stop_ends_both() {
             .unwrap_or_else(|_| panic!("{}", daemon.log()))
             .success()
     );
-    let kept = fs::read_to_string(daemon.directory.path().join("run-keeper/keeper.json")).unwrap();
+    let kept = fs::read_to_string(daemon.directory.path().join("state/keeper.json")).unwrap();
     assert!(kept.contains(r#""running":false"#), "{kept}");
 }
 

@@ -204,7 +204,7 @@ pub mod emulation {
     use crate::chain::Pacing;
     use crate::chain::ticket_mask::SILICON_ZERO_BITS;
     use crate::cli::Failure;
-    use crate::cli::single::keeper_directory;
+    use crate::cli::places::keeper_directory;
     use crate::config::Config;
     use cgminer_emulator::clock::Clock;
     use cgminer_emulator::machine::{self, MachineSettings, RunningMachine};

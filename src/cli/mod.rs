@@ -8,6 +8,7 @@ pub mod firmware;
 pub mod logs;
 mod machine;
 mod options;
+mod places;
 mod pool;
 mod run;
 mod single;

@@ -2,8 +2,8 @@
 //!
 //! The code of both is the same as in two processes; what is missing is the wall between them.
 
-use super::Failure;
 use super::machine::Machine;
+use super::{Failure, places};
 use crate::config::scribe::Scribe;
 use crate::config::{Config, Recipe};
 use crate::keeper::hardware::Choices;
@@ -12,20 +12,12 @@ use crate::keeper::worker::Placement;
 use crate::keeper::{self, Setup};
 use crate::link::MinerEnd;
 use crate::miner::{self, Miner, Opened};
-use std::fs::DirBuilder;
 use std::future::Future;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::PoisonError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-/// Directory of the keeper alone: what outlives a reboot.
-const STATE_DIRECTORY: &str = "/var/lib/cgminer-rs";
-/// File in it.
-const KEPT: &str = "keeper.json";
-/// Socket for an operator's tool, in a directory of the keeper alone.
-const OPERATOR: &str = "keeper.sock";
 /// Miners that may have told where they listen before anybody looked.
 const OPENED: usize = 4;
 
@@ -49,7 +41,6 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let failed = |what: &dyn std::fmt::Display| Failure::Other(what.to_string());
-    let kept = open(&machine, &config)?;
     let directory = &config.api.run_directory;
     std::fs::create_dir_all(directory).map_err(|error| {
         failed(&format_args!(
@@ -59,6 +50,8 @@ pub async fn run(
     })?;
     let setup = setup(&config, machine.emulated)?;
     let _scribe = scribe(recipe.clone(), directory)?;
+    // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
+    let kept = open(&machine, &config)?;
     let host = TaskHost::new(move |link: MinerEnd| {
         let miner = Miner {
             board: machine.board().clone(),
@@ -100,32 +93,15 @@ pub fn open(machine: &Machine, config: &Config) -> Result<keeper::Machine, Failu
     Ok(kept)
 }
 
-/// Where the keeper keeps and listens. The run directory may be the miner's; these are not.
+/// Where the keeper keeps and listens: directories of its own. The run directory has to be there.
 ///
 /// # Errors
-/// When its directory cannot be made.
+/// When they cannot be made.
 pub fn setup(config: &Config, emulated: bool) -> Result<Setup, Failure> {
-    let own = keeper_directory(&config.api.run_directory);
-    let state = if emulated {
-        own.clone()
-    } else {
-        STATE_DIRECTORY.into()
-    };
-    for directory in [&own, &state] {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory)
-            .map_err(|error| {
-                Failure::Other(format!(
-                    "keeper's directory {}: {error}",
-                    directory.display()
-                ))
-            })?;
-    }
+    places::prepare(config, emulated)?;
     Ok(Setup {
-        kept: state.join(KEPT),
-        socket: Some(operator_socket(&config.api.run_directory)),
+        kept: places::kept(config, emulated),
+        socket: Some(places::operator_socket(&config.api.run_directory)),
         placement: Placement::Thread,
         status: watch::Sender::new(None),
     })
@@ -152,20 +128,6 @@ pub fn scribe(recipe: Recipe, run_directory: &Path) -> Result<Scribe, Failure> {
         }
     });
     Ok(scribe)
-}
-
-/// The keeper's socket for an operator's tool.
-#[must_use]
-pub fn operator_socket(run_directory: &Path) -> PathBuf {
-    keeper_directory(run_directory).join(OPERATOR)
-}
-
-/// The directory of the keeper's socket: beside the run directory, not in it.
-#[must_use]
-pub fn keeper_directory(run_directory: &Path) -> PathBuf {
-    let mut name = run_directory.as_os_str().to_owned();
-    name.push("-keeper");
-    name.into()
 }
 
 /// Tells the log where the status endpoint is, each time that it is opened. Never ends.

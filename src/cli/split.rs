@@ -54,7 +54,6 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
     let failed = |what: &dyn std::fmt::Display| Failure::Other(what.to_string());
-    let kept = single::open(&machine, &config)?;
     let account = confine::account(&wall.devices);
     let directory = &config.api.run_directory;
     hand_over(directory, &wall.devices, account.as_ref())
@@ -67,6 +66,8 @@ pub async fn run(
     });
     let setup = single::setup(&config, machine.emulated)?;
     let _scribe = single::scribe(recipe, directory)?;
+    // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
+    let kept = single::open(&machine, &config)?;
     keeper::run(kept, Box::new(host), setup, stop)
         .await
         .map_err(|error| failed(&error))

@@ -2,13 +2,16 @@
 
 use super::address::PoolAddress;
 use super::error::Finding;
-use super::schema::{ApiSection, BoardSection, Config, CoolingMode, CoolingSection, PoolSection};
+use super::schema::{
+    ApiSection, BoardSection, Config, CoolingMode, CoolingSection, KeeperSection, PoolSection,
+};
 use super::token::{TokenSection, is_hash};
 use crate::pool::url::{Host, PoolUrl, Transport};
 use cgminer_board::document::Segment;
 use cgminer_hal::units::{DutyPercent, Megahertz, Millivolts};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
+use std::path::{Component, Path};
 
 /// Pools that may be named.
 const POOLS: usize = 16;
@@ -55,6 +58,7 @@ pub fn problems(config: &Config) -> Vec<Finding> {
     );
     cooling(&config.cooling, &mut findings);
     api(&config.api, &mut findings);
+    keeper(&config.keeper, &config.api, &mut findings);
     tokens(&config.token, &mut findings);
     findings.0
 }
@@ -257,6 +261,24 @@ fn api(api: &ApiSection, findings: &mut Findings) {
             );
         }
     }
+}
+
+/// The run directory is the miner's: whoever took the miner over could unlink what the keeper keeps in or below it. And
+/// nobody else gets into the state directory, so the miner could not get to a run directory there.
+fn keeper(keeper: &KeeperSection, api: &ApiSection, findings: &mut Findings) {
+    let (state, run) = (&keeper.state_directory, &api.run_directory);
+    let winds = |path: &Path| path.components().any(|part| part == Component::ParentDir);
+    let (message, hint) = if !state.is_absolute() || winds(state) {
+        ("is no plain path", "write a path from / without `..`")
+    } else if state.starts_with(run) || run.starts_with(state) || winds(run) {
+        (
+            "is not apart from api.run_directory, which belongs to the unprivileged miner",
+            "write two paths of which neither lies in the other, as /var/lib/cgminer-rs and /run/cgminer-rs",
+        )
+    } else {
+        return;
+    };
+    findings.add(Segment::parse_path("keeper.state_directory"), message, hint);
 }
 
 fn tokens(tokens: &[TokenSection], findings: &mut Findings) {

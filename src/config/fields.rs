@@ -71,6 +71,7 @@ pub const FIELDS: &[Field] = &[
     field("cooling", "target", Kind::Number),
     field("cooling", "duty", Kind::Number),
     field("cooling", "minimum_fans", Kind::Number),
+    field("keeper", "state_directory", Kind::Text),
     field("api", "listen", Kind::Text),
     field("api", "run_directory", Kind::Text),
     field("api", "hosts", Kind::List),

@@ -28,6 +28,7 @@ pub use network::Network;
 pub use recipe::Recipe;
 pub use schema::{
     ApiSection, BoardSection, ChainsSection, Config, CoolingMode, CoolingSection, FleetSection,
+    KeeperSection,
     Listen, LogFormat, LogLevel, LogSection, PoolSection, PoolsSection, RpcSection,
 };
 pub use secret::{REDACTED, Secret};

@@ -30,6 +30,8 @@ pub struct Config {
     pub chains: ChainsSection,
     /// `[cooling]`
     pub cooling: CoolingSection,
+    /// `[keeper]`
+    pub keeper: KeeperSection,
     /// `[api]`
     pub api: ApiSection,
     /// `[[token]]`
@@ -158,6 +160,22 @@ pub enum CoolingMode {
     Fixed,
     /// Nobody: the machine stands in a cooling liquid and has no fans.
     Immersion,
+}
+
+/// What the privileged process keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeeperSection {
+    /// What must outlive a reboot, above all the latched cause. The keeper's user alone may look into it.
+    pub state_directory: PathBuf,
+}
+
+impl Default for KeeperSection {
+    fn default() -> Self {
+        Self {
+            state_directory: "/var/lib/cgminer-rs".into(),
+        }
+    }
 }
 
 /// How the machine is looked at.

@@ -280,6 +280,10 @@ fn out_of_reach(before: &Config, after: &Config) -> Option<&'static str> {
     [
         ("board", before.board != after.board),
         (
+            "keeper.state_directory",
+            before.keeper.state_directory != after.keeper.state_directory,
+        ),
+        (
             "api.run_directory",
             before.api.run_directory != after.api.run_directory,
         ),
@@ -389,6 +393,11 @@ mod tests {
                 "[board]\nname = \"l7\"\n[api]\nrun_directory = \"/tmp/y\"\n",
                 before,
                 "run_directory",
+            ),
+            (
+                "[board]\nname = \"l7\"\n[keeper]\nstate_directory = \"/tmp/y\"\n",
+                before,
+                "state_directory",
             ),
         ] {
             let told = office.refused(text, was);

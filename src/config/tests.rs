@@ -483,3 +483,32 @@ fn a_proxy_has_an_address_of_its_own_and_its_user_needs_it() {
     let error = error_of("[[pool]]\nurl = \"http://a:1\"\nproxy = \"socks5://b:1\"\n");
     assert!(error.contains("for pools only"), "{error}");
 }
+
+#[test]
+fn what_outlives_a_reboot_lies_apart_from_the_miners_directory() {
+    let of = |state: &str| format!("[keeper]\nstate_directory = \"{state}\"\n");
+    for good in ["/data/keeper", "/run/cgminer-rs-keeper", "/run/./x"] {
+        assert!(parse(&of(good)).is_ok(), "{good}");
+    }
+    for (bad, why) in [
+        ("/run/cgminer-rs", "is not apart"),
+        ("/run/cgminer-rs/", "is not apart"),
+        ("/run/cgminer-rs/keeper", "is not apart"),
+        ("/run", "is not apart"),
+        ("/", "is not apart"),
+        ("/data/../run/cgminer-rs", "is no plain path"),
+        ("keeper", "is no plain path"),
+        ("", "is no plain path"),
+    ] {
+        let error = error_of(&of(bad));
+        assert!(
+            error.contains("keeper.state_directory") && error.contains(why),
+            "{bad}: {error}"
+        );
+    }
+    let winding = format!(
+        "{}[api]\nrun_directory = \"/data/x/../keeper\"\n",
+        of("/data/keeper")
+    );
+    assert!(error_of(&winding).contains("is not apart"));
+}

@@ -30,7 +30,9 @@ name = "qemu-ast2600"
 
 [api]
 listen = "0.0.0.0:8080"
-run_directory = "/data/cgminer-rs"
+
+[keeper]
+state_directory = "/data/keeper"
 
 [log]
 level = "info"

@@ -64,8 +64,11 @@ async fn keep(
         _ => {}
     }
     let powered = matches!(command, Command::PsuOn | Command::ChainDetect(_));
-    let kept = single::open(machine, &config)?;
+    let directory = &config.api.run_directory;
+    std::fs::create_dir_all(directory)
+        .map_err(|error| Failure::Other(format!("{}: {error}", directory.display())))?;
     let setup = single::setup(&config, machine.emulated)?;
+    let kept = single::open(machine, &config)?;
     let host = TaskHost::new(move |link| Box::pin(stand_in(link, powered)));
     let (end, ended) = oneshot::channel::<()>();
     let mut keeper = Box::pin(keeper::run(kept, Box::new(host), setup, async {

@@ -1,7 +1,7 @@
 //! The keeper that a command speaks to.
 
 use crate::cli::Failure;
-use crate::cli::single::operator_socket;
+use crate::cli::places::operator_socket;
 use crate::config::Config;
 use crate::keeper::{KeeperStatus, operator};
 use crate::link::{MinerEnd, Request};

@@ -6,7 +6,7 @@ pub mod pool;
 use super::machine::{EmulatedWishes, emulation};
 use super::options::Options;
 use super::run::{runtime, stop_asked};
-use super::{Failure, logs, single};
+use super::{Failure, logs, places, single};
 use crate::config::Recipe;
 use lexopt::{Arg::Long, ValueExt};
 use pool::{DemoPool, DemoPoolSettings};
@@ -41,6 +41,9 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let scratch = Scratch::new()?;
     options.set("api.listen", &address.to_string());
     options.set("api.run_directory", &scratch.0.display().to_string());
+    // Whatever the owner's file says of the real machine's.
+    let own = places::keeper_directory(&scratch.0).display().to_string();
+    options.set("keeper.state_directory", &own);
     let recipe = options.recipe();
     let config = recipe.load()?.config;
     let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
@@ -106,6 +109,6 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed is a few empty sockets in the temporary directory.
         let _ = std::fs::remove_dir_all(&self.0);
-        let _ = std::fs::remove_dir_all(single::keeper_directory(&self.0));
+        let _ = std::fs::remove_dir_all(places::keeper_directory(&self.0));
     }
 }
