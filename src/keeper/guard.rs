@@ -2,6 +2,7 @@
 //!
 //! It is pure: no clock, no I/O. [`super::task`] feeds it and does what it says.
 
+mod news;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use cgminer_board::power::{
 };
 use cgminer_board::thermal::{self, FanMode, Plant, Thermal, Tier};
 use cgminer_hal::units::{DutyPercent, Millivolts};
+use news::News;
 use std::time::Duration;
 
 /// How long the self-check at boot may take before it counts as a fault.
@@ -58,6 +60,7 @@ pub struct Guard {
     pub(super) present: Vec<Option<bool>>,
     pub(super) snapshots: u64,
     proofs: Proofs,
+    news: News,
     /// For each chain, since when its voltage controller does not do as told.
     disobeying: Vec<Option<Moment>>,
     sequence: Option<Sequence>,
@@ -122,6 +125,7 @@ impl Guard {
             applied: Applied::default(),
             present: vec![None; chains],
             snapshots: 0,
+            news: News::default(),
             proofs: Proofs::new(settings.loops.clone(), now),
             disobeying: vec![None; chains],
             sequence: None,
@@ -163,6 +167,7 @@ impl Guard {
         } else {
             self.restarts.resting();
         }
+        self.tell_news(now);
         let drive = if self.state.may_power() {
             drive
         } else {
@@ -170,6 +175,17 @@ impl Guard {
         };
         let outputs = self.outputs(drive, late_miner, now);
         (outputs, self.reason.clone())
+    }
+
+    /// Tells the log what changed besides the state.
+    fn tell_news(&mut self, now: Moment) {
+        let settings = &self.settings.thermal;
+        let news = &mut self.news;
+        let reason = news.of_reason(self.state, &self.reason, now);
+        let sensors = news.of_sensors(&settings.points, &self.thermal, now);
+        let fans = news.of_fans(&settings.fans, &self.thermal, now);
+        let lines = sensors.into_iter().chain(fans).chain(reason);
+        lines.for_each(|line| line.log());
     }
 
     /// Whether the rail is known to be off: measured, or switched off by its line long enough ago.
@@ -462,6 +478,7 @@ impl Guard {
         }
         self.wishes.clear = false;
         log_move(from, to, &reason);
+        self.news.moved(to, &reason);
         reason
     }
 

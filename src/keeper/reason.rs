@@ -39,6 +39,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether somebody should look at it.
+    #[must_use]
+    pub const fn is_bad(&self) -> bool {
+        match self {
+            Self::Heat(reason) | Self::NotReady(reason) => !matches!(
+                reason,
+                thermal::Reason::Mode(_)
+                    | thermal::Reason::Unpowered
+                    | thermal::Reason::Unproven { .. }
+            ),
+            Self::Tripped(_) | Self::BoardUnknown(_) | Self::Latched(_) => true,
+            Self::JustStarted
+            | Self::RailNotSeenOff
+            | Self::PowerNotWanted
+            | Self::HeldOff
+            | Self::Sequence(_)
+            | Self::Pausing { .. }
+            | Self::StopWanted => false,
+        }
+    }
+
     /// Whether it is the same reason as another, numbers aside: no news for a log.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {

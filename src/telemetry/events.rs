@@ -89,6 +89,33 @@ pub struct Change {
     pub message: String,
 }
 
+impl Change {
+    /// Tells it to the log, unless the room that it happened in does so itself.
+    pub fn log(&self) {
+        let Self {
+            severity,
+            kind,
+            source,
+            message,
+        } = self;
+        match (kind, severity) {
+            (
+                EventKind::ChainPhase
+                | EventKind::PoolReady
+                | EventKind::PoolLost
+                | EventKind::BlockFound,
+                severity,
+            ) => match severity {
+                Severity::Error => tracing::error!(source, "{message}"),
+                Severity::Warning => tracing::warn!(source, "{message}"),
+                Severity::Info => tracing::info!(source, "{message}"),
+            },
+            // The keeper's process writes into the same log; pools tell their turns and their words.
+            _ => {}
+        }
+    }
+}
+
 /// What the rooms told at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {

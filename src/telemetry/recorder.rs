@@ -96,6 +96,7 @@ impl Recorder {
         }
         let uptime_s = now.saturating_duration_since(self.started).as_secs_f64();
         for change in changes(&self.seen, &seen) {
+            change.log();
             self.events.keep(change, unix_time, uptime_s);
         }
         self.seen = seen;
