@@ -214,6 +214,10 @@ fn a_keeper_that_runs_is_spoken_to() {
         "{}",
         high.err
     );
+    let high = run(directory, "psu on 20000");
+    assert_eq!(high.code, Some(1));
+    assert!(done(directory, "psu on 12600").contains("12600 mV"));
+    assert!(done(directory, "psu off").contains("apw12   off"));
     let out = done(directory, "fan set 70");
     assert!(out.contains("the keeper that runs keeps it so"), "{out}");
     assert!(done(directory, "fan get").contains("fans fixed at 70 %"));
@@ -249,6 +253,43 @@ fn a_keeper_that_runs_is_spoken_to() {
         .unwrap();
     assert!(!row.ends_with('-'), "the fault is told: {row}");
     assert!(done(directory, "psu on").contains("when the miner asks for it"));
+}
+
+#[test]
+fn a_latched_machine_is_cleared_with_and_without_a_keeper() {
+    const LATCHED: &str = r#"{"format":1,"running":false,"unclean_ends":0,"latch":
+        {"cause":{"cause":"no_temperature","chain":1},"unix_time":1700000000,"kept":false}}"#;
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let kept = directory.join("run-keeper/keeper.json");
+    assert!(done(directory, "latch show").contains("nothing is latched"));
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, LATCHED).unwrap();
+    let out = done(directory, "latch show");
+    assert!(
+        out.contains("chain 1 has no sensor") && out.contains("since 1700000000"),
+        "{out}"
+    );
+    assert!(done(directory, "latch clear").contains("cleared: chain 1"));
+    assert!(done(directory, "latch show").contains("nothing is latched"));
+
+    fs::write(&kept, LATCHED).unwrap();
+    let _daemon = daemon(directory, &[]);
+    let out = done(directory, "board probe");
+    assert!(
+        out.contains("state      latched") && out.contains("latched    chain 1 has no sensor"),
+        "{out}"
+    );
+    assert!(done(directory, "latch show").contains("over a restart"));
+    let out = done(directory, "latch clear");
+    assert!(!out.contains("latched"), "{out}");
+    let again = run(directory, "latch clear");
+    assert_eq!(again.code, Some(1));
+    assert!(
+        again.err.contains("there is nothing to clear"),
+        "{}",
+        again.err
+    );
 }
 
 /// The emulated L7 with something else about it.
@@ -394,5 +435,5 @@ fn every_command_that_the_readme_names_is_one() {
             named += 1;
         }
     }
-    assert_eq!(named, 12);
+    assert_eq!(named, 14);
 }

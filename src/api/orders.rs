@@ -27,6 +27,8 @@ pub enum Order {
     Resume,
     /// Power off, then on again.
     Restart,
+    /// The machine need not stay off for its latched cause.
+    ClearLatch,
     /// One chain is brought up anew.
     RestartChain(u8),
     /// One chain is switched on or off.

@@ -31,6 +31,9 @@ pub const ORDERS: &[Route] = &[
     order("POST", "/api/v1/control/restart", Role::Operator, |_| {
         Ok(Order::Restart)
     }),
+    order("POST", "/api/v1/control/clear-latch", Role::Admin, |_| {
+        Ok(Order::ClearLatch)
+    }),
     order(
         "POST",
         "/api/v1/devices/{index}/restart",

@@ -1,6 +1,7 @@
 //! The machine that a command drives: a real one by its board file, or an emulated one inside this process.
 
 use super::Failure;
+use super::places::keeper_directory;
 use crate::chain::ticket_mask::SILICON_ZERO_BITS;
 use crate::chain::{Pacing, TicketMask};
 use crate::config::Config;
@@ -44,7 +45,7 @@ impl Machine {
     /// # Errors
     /// When somebody else drives it, or nobody can say what it is.
     pub fn real(config: &Config, zero_bits: Option<u8>) -> Result<Self, Failure> {
-        let lock = lock(Path::new(LOCKS), "cgminer-rs-keeper")?;
+        let lock = lock_of(config, false)?;
         let mut devices = cgminer_hal::linux::LinuxDevices::new();
         Ok(Self {
             recognised: recognised(config, &mut devices)?,
@@ -104,6 +105,18 @@ fn lock(directory: &Path, name: &str) -> Result<Lock, Failure> {
         };
         Failure::Other(format!("{error}{hint}"))
     })
+}
+
+/// The lock of the machine that a configuration is for.
+///
+/// # Errors
+/// When it is driven.
+pub fn lock_of(config: &Config, emulated: bool) -> Result<Lock, Failure> {
+    if emulated {
+        lock(&keeper_directory(&config.api.run_directory), "keeper")
+    } else {
+        lock(Path::new(LOCKS), "cgminer-rs-keeper")
+    }
 }
 
 /// What the machine is: by the owner's word, its device tree and what its connectors read.
@@ -200,11 +213,10 @@ pub fn named_board(config: &Config) -> Result<BoardFile, Failure> {
 pub mod emulation {
     //! The emulated machine.
 
-    use super::{EmulatedWishes, Machine, chips, lock, recognised};
+    use super::{EmulatedWishes, Machine, chips, lock_of, recognised};
     use crate::chain::Pacing;
     use crate::chain::ticket_mask::SILICON_ZERO_BITS;
     use crate::cli::Failure;
-    use crate::cli::places::keeper_directory;
     use crate::config::Config;
     use cgminer_emulator::clock::Clock;
     use cgminer_emulator::machine::{self, MachineSettings, RunningMachine};
@@ -240,7 +252,7 @@ pub mod emulation {
         }
         let hardwired_zero_bits =
             u8::try_from(settings.search.hardwired_zero_bits).map_err(|error| failed(&error))?;
-        let lock = lock(&keeper_directory(&config.api.run_directory), "keeper")?;
+        let lock = lock_of(config, true)?;
         let machine = machine::Machine::new(settings, fastrand::u64(..), Clock::tokio());
         let control = machine.control();
         if let Some(path) = &wishes.scenario {

@@ -47,12 +47,14 @@ Commands:
   fan get        duty and speed of each fan
   fan set N      drive all fans at N per cent
   fan auto       let the temperatures set the fans
-  psu on         give the hash boards power
+  psu on [N]     give the hash boards power, at N millivolts
   psu off        take it
   psu read       what the supply measures
   psu set N      set the rail to N millivolts
   chain detect   count the chips of each chain, or of one: chain detect 0
   chain reset N  pull the reset line of chain N
+  latch show     tell why the machine stays off
+  latch clear    end that, after the cause was seen to
   locate [off]   blink, so that the machine is found in its rack
   version        tell the version
   help           tell this
@@ -78,7 +80,7 @@ Options of run:
       --scenario FILE       faults that befall it
       --control SOCKET      take commands for it there while it runs
 
-Options of board, fan, psu, chain and locate, besides those of an emulated machine:
+Options of board, fan, psu, chain, locate and latch, besides those of an emulated machine:
       --emulated            try it on an emulated machine
       --seconds N           end after N seconds instead of at Ctrl-C
 They go through the keeper that runs. Where none does, the command is the keeper,
@@ -171,7 +173,9 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "token" => token::run(parser),
             "pool" => pool::run(parser),
             "firmware" => firmware::run(parser),
-            noun @ ("board" | "fan" | "psu" | "chain" | "locate") => bringup::run(noun, parser),
+            noun @ ("board" | "fan" | "psu" | "chain" | "locate" | "latch") => {
+                bringup::run(noun, parser)
+            }
             "version" => version(),
             "help" => table::print(HELP),
             other => Err(Failure::Usage(format!(

@@ -54,6 +54,8 @@ pub struct Guard {
     miner_death: Option<Cause>,
     pub(super) latch: Option<Latch>,
     pub(super) restart_at: Option<Moment>,
+    /// When a latched cause was last cleared over the network.
+    pub(super) cleared_from_afar: Option<Moment>,
     pub(super) miner: Liveness,
     pub(super) wishes: Wishes,
     pub(super) applied: Applied,
@@ -110,6 +112,7 @@ impl Guard {
             miner_death: None,
             latch: kept,
             restart_at: None,
+            cleared_from_afar: None,
             miner: Liveness::default(),
             wishes: Wishes {
                 power: false,

@@ -145,6 +145,43 @@ impl Kept {
     }
 }
 
+/// The cause that a keeper would begin with; for a tool while none runs.
+///
+/// # Errors
+/// When this user may not look.
+pub fn latched(path: &Path) -> io::Result<Option<Latch>> {
+    may_look(path)?;
+    Ok(match read(path) {
+        Ok(content) => content.latch,
+        Err(what) => Some(latch(Cause::KeptCauseUnreadable { what })),
+    })
+}
+
+/// Forgets the latched cause and the unclean ends, for a tool while no keeper runs. A file that cannot be understood is
+/// replaced.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn clear(path: &Path) -> io::Result<()> {
+    may_look(path)?;
+    let content = Content {
+        format: FORMAT,
+        unclean_ends: 0,
+        latch: None,
+        ..read(path).unwrap_or_default()
+    };
+    let path = path.to_owned();
+    Kept { path, content }.write()
+}
+
+/// What is not allowed must not look like a damaged file.
+fn may_look(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn latch(cause: Cause) -> Latch {
     Latch {
         cause,
@@ -251,6 +288,25 @@ mod tests {
         }
         fs::write(&path, vec![b' '; LONGEST as usize + 1]).unwrap();
         assert!(Kept::begin(&path).0.latch().is_some());
+    }
+
+    #[test]
+    fn a_tool_reads_and_clears_the_cause_while_no_keeper_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keeper.json");
+        assert_eq!(latched(&path).unwrap(), None);
+        let (mut kept, _) = Kept::begin(&path);
+        kept.keep(Some(&no_temperature())).unwrap();
+        assert_eq!(
+            latched(&path).unwrap().unwrap().cause,
+            no_temperature().cause
+        );
+        clear(&path).unwrap();
+        assert_eq!(latched(&path).unwrap(), None);
+        fs::write(&path, "{").unwrap();
+        assert!(latched(&path).unwrap().is_some());
+        clear(&path).unwrap();
+        assert_eq!(Kept::begin(&path).0.latch(), None);
     }
 
     #[test]

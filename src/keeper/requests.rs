@@ -6,6 +6,10 @@ use crate::link::{Refusal, Request};
 use cgminer_board::moment::Moment;
 use cgminer_board::thermal::FanMode;
 use cgminer_hal::units::{DutyPercent, Millivolts};
+use std::time::Duration;
+
+/// Between two clearings over the network.
+const BETWEEN_CLEARINGS: Duration = Duration::from_secs(3_600);
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +43,22 @@ impl Guard {
                 self.wishes.locate = on;
                 Ok(())
             }
-            (Request::ClearLatch | Request::Stop, Asker::Miner) => Err(Refusal::OperatorOnly),
+            (Request::Stop, Asker::Miner) => Err(Refusal::OperatorOnly),
             (Request::Stop, Asker::Operator) => {
                 self.wishes.stop = true;
                 Ok(())
             }
-            (Request::ClearLatch, Asker::Operator) if self.state == State::Latched => {
-                self.wishes.clear = true;
-                Ok(())
-            }
-            (Request::ClearLatch, Asker::Operator) => Err(Refusal::NotNow {
+            (Request::ClearLatch, _) if self.state != State::Latched => Err(Refusal::NotNow {
                 state: self.state,
                 reason: "there is nothing to clear".into(),
             }),
+            (Request::ClearLatch, asker) => {
+                if asker == Asker::Miner {
+                    self.allow_clearing_from_afar(now)?;
+                }
+                self.wishes.clear = true;
+                Ok(())
+            }
         }
     }
 
@@ -59,6 +66,33 @@ impl Guard {
     #[must_use]
     pub const fn is_locating(&self) -> bool {
         self.wishes.locate
+    }
+
+    /// Who clears over the network has not looked at the machine, and may be nobody's friend: it goes only when all that
+    /// can be read says that the cause is gone, and not again and again past the budget of restarts.
+    fn allow_clearing_from_afar(&mut self, now: Moment) -> Result<(), Refusal> {
+        let state = self.state;
+        let refuse = |reason: String| Err(Refusal::NotNow { state, reason });
+        if self
+            .cleared_from_afar
+            .is_some_and(|last| now.since(last) < BETWEEN_CLEARINGS)
+        {
+            return refuse(
+                "it was cleared over the network within the hour; now it takes `cgminer-rs latch clear` on the machine"
+                    .into(),
+            );
+        }
+        if let Some(fault) = self.supply_fault.or(self.supply.failing()) {
+            return refuse(format!("the supply {fault}"));
+        }
+        if !self.is_rail_off(now) {
+            return refuse("the rail is not seen off".into());
+        }
+        if let Err(reason) = self.thermal.ready(&self.plant()) {
+            return refuse(format!("not ready for power: {reason}"));
+        }
+        self.cleared_from_afar = Some(now);
+        Ok(())
     }
 
     fn set_voltage(&mut self, voltage: Millivolts, now: Moment) -> Result<(), Refusal> {

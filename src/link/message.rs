@@ -80,7 +80,7 @@ pub enum Request {
         /// On or off.
         on: bool,
     },
-    /// Forgets the latched cause. An operator's tool may ask, the miner may not.
+    /// Forgets the latched cause. An operator's tool may always ask; the miner once an hour, and only when the machine reads well.
     ClearLatch,
     /// Stops the machine on purpose. An operator's tool may ask, the miner may not.
     Stop,

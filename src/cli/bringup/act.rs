@@ -63,7 +63,7 @@ pub(super) async fn act(
             set_fans(&session, mode, stop).await
         }
         Command::FanAuto => set_fans(&session, FanMode::Auto, stop).await,
-        Command::PsuOn => switch_on(&session, stop).await,
+        Command::PsuOn(voltage) => switch_on(&session, voltage, stop).await,
         Command::PsuOff => switch_off(&session).await,
         Command::PsuRead => {
             let read = |status: &KeeperStatus| {
@@ -75,6 +75,14 @@ pub(super) async fn act(
         Command::PsuSet(voltage) => set_voltage(&session, voltage).await,
         Command::ChainDetect(chain) => detected(&session, chain).await,
         Command::ChainReset(chain) => reset(&session, chain).await,
+        Command::LatchShow => {
+            let status = session.look(Duration::ZERO, |_| true).await?;
+            print(&match &status.latched {
+                Some(latch) => show::latch(latch),
+                None => "nothing is latched\n".to_owned(),
+            })
+        }
+        Command::LatchClear => clear_latch(&session).await,
         Command::Locate(on) => {
             session.ask(Request::Locate { on }).await?;
             session.look(FOLLOWS, |status| status.locate == on).await?;
@@ -134,7 +142,30 @@ pub(super) async fn power_up(session: &Session) -> Result<(), Failure> {
     }
 }
 
-async fn switch_on(session: &Session, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+async fn clear_latch(session: &Session) -> Result<(), Failure> {
+    session.ask(Request::ClearLatch).await?;
+    let status = session
+        .look(FOLLOWS, |status| status.latched.is_none())
+        .await?;
+    print(&show::state(&status))?;
+    match &status.latched {
+        None => Ok(()),
+        Some(latch) => Err(Failure::Other(format!(
+            "it is latched again: {}",
+            inert(&latch.cause.to_string())
+        ))),
+    }
+}
+
+async fn switch_on(
+    session: &Session,
+    voltage: Option<Millivolts>,
+    stop: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    // A keeper of our own begins with the rail off for half a minute: this comes before any power.
+    if let Some(voltage) = voltage {
+        session.ask(Request::SetVoltage { voltage }).await?;
+    }
     if !session.own {
         session.ask(Request::SetPower { on: true }).await?;
         let status = session.look(Duration::from_secs(2), |_| false).await?;

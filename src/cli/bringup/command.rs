@@ -20,8 +20,8 @@ pub enum Command {
     FanSet(DutyPercent),
     /// Fans as temperatures ask.
     FanAuto,
-    /// Power to the hash boards.
-    PsuOn,
+    /// Power to the hash boards, at a voltage or the one that is set.
+    PsuOn(Option<Millivolts>),
     /// None.
     PsuOff,
     /// What the supply measures.
@@ -34,6 +34,10 @@ pub enum Command {
     ChainReset(u8),
     /// Blinks, or no more.
     Locate(bool),
+    /// Why the machine stays off.
+    LatchShow,
+    /// Forgets why, so that it need not stay off.
+    LatchClear,
 }
 
 impl Command {
@@ -49,7 +53,8 @@ impl Command {
             ["fan", "get"] => Self::FanGet,
             ["fan", "set", duty] => Self::FanSet(self::duty(duty)?),
             ["fan", "auto"] => Self::FanAuto,
-            ["psu", "on"] => Self::PsuOn,
+            ["psu", "on"] => Self::PsuOn(None),
+            ["psu", "on", volts] => Self::PsuOn(Some(millivolts(volts)?)),
             ["psu", "off"] => Self::PsuOff,
             ["psu", "read"] => Self::PsuRead,
             ["psu", "set", volts] => Self::PsuSet(millivolts(volts)?),
@@ -58,6 +63,8 @@ impl Command {
             ["chain", "reset", index] => Self::ChainReset(chain(index)?),
             ["locate"] | ["locate", "on"] => Self::Locate(true),
             ["locate", "off"] => Self::Locate(false),
+            ["latch", "show"] => Self::LatchShow,
+            ["latch", "clear"] => Self::LatchClear,
             [noun, ..] => return Err(Failure::Usage(wrong(noun, &words))),
             [] => return Err(Failure::Usage("no command was given".into())),
         })
@@ -68,8 +75,9 @@ fn wrong(noun: &str, words: &[&str]) -> String {
     let forms = match noun {
         "board" => "board probe, board watch",
         "fan" => "fan get, fan set PERCENT, fan auto",
-        "psu" => "psu on, psu off, psu read, psu set MILLIVOLTS",
+        "psu" => "psu on [MILLIVOLTS], psu off, psu read, psu set MILLIVOLTS",
         "chain" => "chain detect [CHAIN], chain reset CHAIN",
+        "latch" => "latch show, latch clear",
         _ => "locate [on|off]",
     };
     format!(
@@ -137,7 +145,10 @@ mod tests {
             ("fan set 40", Command::FanSet(DutyPercent(40.0))),
             ("fan set 62.5%", Command::FanSet(DutyPercent(62.5))),
             ("fan auto", Command::FanAuto),
-            ("psu on", Command::PsuOn),
+            ("psu on", Command::PsuOn(None)),
+            ("psu on 12800", Command::PsuOn(Some(Millivolts(12_800)))),
+            ("latch show", Command::LatchShow),
+            ("latch clear", Command::LatchClear),
             ("psu off", Command::PsuOff),
             ("psu read", Command::PsuRead),
             ("psu set 13200", Command::PsuSet(Millivolts(13_200))),
@@ -166,6 +177,7 @@ mod tests {
             ("chain reset 256", "a number from 0"),
             ("chain detect all of them", "chain detect [CHAIN]"),
             ("locate here", "locate [on|off]"),
+            ("latch", "latch show, latch clear"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(matches!(error, Failure::Usage(_)), "{line}");

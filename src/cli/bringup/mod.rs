@@ -1,4 +1,4 @@
-//! Commands for bringing a machine up by hand: `board`, `fan`, `psu`, `chain`, `locate`.
+//! Commands for bringing a machine up by hand: `board`, `fan`, `psu`, `chain`, `locate`, `latch`.
 //!
 //! ```text
 //!   a keeper runs ──► its operator's socket ──┐
@@ -11,6 +11,7 @@
 mod act;
 mod bench;
 mod command;
+mod latch;
 mod own;
 mod session;
 mod show;
@@ -76,6 +77,9 @@ pub fn run(noun: &str, mut parser: lexopt::Parser) -> Result<(), Failure> {
             Some(keeper) => {
                 let session = Session::through(keeper, config, asked.emulated, asked.lasting);
                 act::act(command, session, stop).await
+            }
+            None if matches!(command, Command::LatchShow | Command::LatchClear) => {
+                latch::act(command, &config, &asked)
             }
             None => own::act(command, config, asked, stop).await,
         }

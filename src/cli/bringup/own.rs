@@ -63,7 +63,7 @@ async fn keep(
         Command::BoardProbe => print(&bench::recognised(machine))?,
         _ => {}
     }
-    let powered = matches!(command, Command::PsuOn | Command::ChainDetect(_));
+    let powered = matches!(command, Command::PsuOn(_) | Command::ChainDetect(_));
     let directory = &config.api.run_directory;
     std::fs::create_dir_all(directory)
         .map_err(|error| Failure::Other(format!("{}: {error}", directory.display())))?;

@@ -2,6 +2,7 @@
 
 use crate::cli::table::{columns, inert};
 use crate::link::KeeperStatus;
+use crate::link::status::Latch;
 use cgminer_board::thermal::FanMode;
 use std::fmt::{Display, Write};
 
@@ -34,6 +35,9 @@ pub(super) fn state(status: &KeeperStatus) -> String {
     if let Some(cause) = &status.last_cause {
         let _ = writeln!(text, "last fault {}", inert(&cause.to_string()));
     }
+    if let Some(kept) = &status.latched {
+        text.push_str(&latch(kept));
+    }
     let watchdog = match status.watchdog.timeout_seconds {
         Some(seconds) if status.watchdog.armed => format!("armed, {seconds} s"),
         _ => "none".to_owned(),
@@ -43,6 +47,19 @@ pub(super) fn state(status: &KeeperStatus) -> String {
         text.push_str("locate     blinking\n");
     }
     text
+}
+
+/// Why the machine stays off.
+pub(super) fn latch(latch: &Latch) -> String {
+    let since = match latch.unix_time {
+        Some(seconds) => format!("since {seconds} (seconds since 1970)"),
+        None => "at a time that the clock did not know".to_owned(),
+    };
+    let kept = if latch.kept { ", over a restart" } else { "" };
+    format!(
+        "latched    {}\n           {since}{kept}; `latch clear` ends it\n",
+        inert(&latch.cause.to_string())
+    )
 }
 
 /// The supply.

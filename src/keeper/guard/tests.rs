@@ -322,11 +322,52 @@ fn a_kept_cause_holds_the_power_off_from_the_first_decision() {
     for _ in 0..300 {
         bench.step(&Step::Ask(Asker::Miner, Request::SetPower { on: true }));
         assert_eq!(bench.guard.state(), State::Latched);
-        bench.step(&Step::Ask(Asker::Miner, Request::ClearLatch));
     }
     bench.step(&Step::Ask(Asker::Operator, Request::ClearLatch));
     bench.step(&Step::Nothing);
     assert_ne!(bench.guard.state(), State::Latched);
+}
+
+#[test]
+fn a_latch_is_cleared_from_afar_only_on_a_machine_that_reads_well_and_once_an_hour() {
+    let latch = || Latch {
+        cause: Cause::NoTemperature { chain: 1 },
+        unix_time: None,
+        kept: true,
+    };
+    let clear = |bench: &mut Bench, step: &Step| {
+        for _ in 0..20 {
+            bench.step(step);
+        }
+        let now = Moment::after_start(Duration::from_secs_f32(bench.seconds));
+        bench.guard.request(Asker::Miner, Request::ClearLatch, now)
+    };
+    for (spoiled, why) in [
+        (Step::Heat(60.0), "not ready for power"),
+        (Step::FanStands, "not ready for power"),
+        (Step::Sensor(Observation::Unreadable), "not ready for power"),
+        (
+            Step::Supply(SupplyReading::Failed(SupplyFault::Silent)),
+            "the supply",
+        ),
+    ] {
+        let mut bench = Bench::new(Some(latch()));
+        let told = clear(&mut bench, &spoiled).unwrap_err().to_string();
+        assert!(told.contains(why), "{spoiled:?}: {told}");
+        bench.step(&Step::Nothing);
+        assert_eq!(bench.guard.state(), State::Latched);
+    }
+    let mut bench = Bench::new(Some(latch()));
+    clear(&mut bench, &Step::Nothing).unwrap();
+    bench.step(&Step::Nothing);
+    assert_ne!(bench.guard.state(), State::Latched);
+    // It goes wrong again.
+    bench.guard.latch = Some(latch());
+    bench.guard.state = State::Latched;
+    let told = clear(&mut bench, &Step::Nothing).unwrap_err().to_string();
+    assert!(told.contains("within the hour"), "{told}");
+    bench.seconds += 3_600.0;
+    clear(&mut bench, &Step::Nothing).unwrap();
 }
 
 #[test]

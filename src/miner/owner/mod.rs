@@ -115,6 +115,7 @@ impl Owner {
             Order::Start => self.ask(Request::SetPower { on: true }).await,
             Order::Stop => self.ask(Request::SetPower { on: false }).await,
             Order::Restart => self.restart().await,
+            Order::ClearLatch => self.ask(Request::ClearLatch).await,
             Order::Pause => self.tell_pools(Command::Pause(true)).await,
             Order::Resume => self.tell_pools(Command::Pause(false)).await,
             Order::Locate(on) => self.ask(Request::Locate { on }).await,
