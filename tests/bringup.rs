@@ -305,7 +305,7 @@ fn described(directory: &Path, old: &str, new: &str) -> PathBuf {
 fn an_unknown_machine_is_not_driven_and_what_was_read_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let machine = described(directory.path(), "CGMiner-RS emulated machine", "A toaster");
-    for line in ["run --single --listen off", "board probe", "psu on"] {
+    for line in ["board probe", "psu on"] {
         let mut command = emulated(directory.path(), line);
         let said = said(command.arg("--machine").arg(&machine).output().unwrap());
         assert_eq!(said.code, Some(1), "{line}");
@@ -320,6 +320,58 @@ fn an_unknown_machine_is_not_driven_and_what_was_read_is_told() {
             "{line}: nothing was driven"
         );
     }
+    // A service that ended would have the board reset again and again: it stays, and says why on every door.
+    let _daemon = daemon(directory.path(), &["--machine", machine.to_str().unwrap()]);
+    let out = done(directory.path(), "board watch --seconds 5");
+    assert!(
+        out.contains("state      fan-only: unknown board, so no power")
+            && out.contains("A toaster"),
+        "{out}"
+    );
+    let out = done_plainly(directory.path(), "status");
+    assert!(out.contains("A toaster"), "{out}");
+}
+
+/// Does a command that takes no options of an emulated machine.
+fn done_plainly(directory: &Path, line: &str) -> String {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let output = Command::new(env!("CARGO_BIN_EXE_cgminer-rs"))
+            .env_remove("CGMINER_CONFIG")
+            .args(line.split(' '))
+            .args(["--config", "/dev/null", "--run-directory"])
+            .arg(directory.join("run"))
+            .output();
+        let said = said(output.unwrap());
+        if said.code == Some(0) {
+            return said.out;
+        }
+        assert!(Instant::now() < until, "{line}: {}", said.err);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_machine_with_a_bus_missing_is_kept_without_power_and_tells_which() {
+    let directory = tempfile::tempdir().unwrap();
+    let board = include_str!("../board/boards/emulated.toml");
+    let supply = "part = \"apw12\"\nbus = \"i2c-1\"";
+    assert!(board.contains(supply));
+    let text =
+        board.replace(supply, "part = \"apw12\"\nbus = \"i2c-9\"") + "\n[[i2c]]\nbus = \"i2c-9\"\n";
+    let file = directory.path().join("board.toml");
+    fs::write(&file, text).unwrap();
+    let set = format!("board.file={}", file.display());
+    let _daemon = daemon(directory.path(), &["--set", &set]);
+    let out = done(directory.path(), "board watch --seconds 5");
+    let last = out.rsplit("board      emulated").next().unwrap();
+    assert!(
+        last.contains("state      fan-only: no power, as not all of the hardware is there")
+            && last.contains("i2c-9"),
+        "{out}"
+    );
+    assert_eq!(last.matches("  100 %").count(), 4, "fans full: {out}");
+    assert!(last.contains("watchdog   armed"), "{out}");
 }
 
 #[test]

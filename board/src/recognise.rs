@@ -85,6 +85,20 @@ pub fn recognise_as(
     hold_to(board, model, devices)
 }
 
+/// Takes a machine for one board file whatever its device tree says: by the owner's explicit word. Gives the
+/// contradiction beside, if there is one.
+///
+/// # Errors
+/// When devices of the board file are not there.
+pub fn recognise_despite_model(
+    board: &BoardFile,
+    devices: &mut dyn Devices,
+) -> Result<(Recognised, Option<DetectError>), RecogniseError> {
+    let model = devices.model()?;
+    let contradiction = crate::detect::allows(board, model.as_deref()).err();
+    Ok((hold_to(board, model, devices)?, contradiction))
+}
+
 fn hold_to(
     board: &BoardFile,
     model: Option<String>,
@@ -110,6 +124,15 @@ impl Recognised {
         self.slots
             .iter()
             .any(|slot| matches!(slot.eeprom, Some(Ok(_))))
+    }
+
+    /// For each chain without a presence line, whether its hash board's EEPROM does not answer, as if there were none.
+    #[must_use]
+    pub fn absent(&self) -> Vec<bool> {
+        self.slots
+            .iter()
+            .map(|slot| slot.present.is_none() && matches!(slot.eeprom, Some(Err(_))))
+            .collect()
     }
 
     /// What each connector's hash board is called, by its EEPROM.

@@ -7,12 +7,14 @@ use crate::chain::{Pacing, TicketMask};
 use crate::config::Config;
 use crate::miner::{ChipTraits, UartOpener};
 use cgminer_board::file::{BoardFile, Catalog};
-use cgminer_board::recognise::{RecogniseError, Recognised, recognise, recognise_as};
+use cgminer_board::recognise::{
+    RecogniseError, Recognised, recognise, recognise_as, recognise_despite_model,
+};
 use cgminer_hal::devices::Devices;
 use cgminer_hal::linux::{Lock, LockError};
 use lexopt::ValueExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Board files of the owner's, which replace compiled-in ones of the same name.
 const BOARD_DIRECTORY: &str = "/etc/cgminer-rs/boards";
@@ -36,6 +38,10 @@ pub struct Machine {
     pub chips: ChipTraits,
     /// Whether it is an emulation.
     pub emulated: bool,
+    /// Why nobody knows its wiring, so that nothing of it is driven.
+    pub unknown: Option<String>,
+    /// What of it could not be opened to look at it.
+    pub broken: Option<String>,
     _lock: Lock,
 }
 
@@ -43,17 +49,43 @@ impl Machine {
     /// The machine that this control board is in. Chips that declare `zero_bits` are emulated ones at the end of its lines.
     ///
     /// # Errors
-    /// When somebody else drives it, or nobody can say what it is.
+    /// When somebody else drives it.
     pub fn real(config: &Config, zero_bits: Option<u8>) -> Result<Self, Failure> {
         let lock = lock_of(config, false)?;
         let mut devices = cgminer_hal::linux::LinuxDevices::new();
-        Ok(Self {
-            recognised: recognised(config, &mut devices)?,
-            devices: Arc::new(Mutex::new(devices)),
-            chips: chips(zero_bits, Pacing::CAPTURED),
-            emulated: zero_bits.is_some(),
+        let chips = chips(zero_bits, Pacing::CAPTURED);
+        let found = find(config, &mut devices);
+        let devices = Arc::new(Mutex::new(devices));
+        Ok(Self::found(
+            found,
+            devices,
+            chips,
+            zero_bits.is_some(),
+            lock,
+        ))
+    }
+
+    fn found(
+        found: Found,
+        devices: SharedDevices,
+        chips: ChipTraits,
+        emulated: bool,
+        lock: Lock,
+    ) -> Self {
+        Self {
+            recognised: found.recognised,
+            devices,
+            chips,
+            emulated,
+            unknown: found.unknown,
+            broken: found.broken,
             _lock: lock,
-        })
+        }
+    }
+
+    /// Its devices, for one who opens them.
+    pub fn devices(&self) -> MutexGuard<'_, dyn Devices + 'static> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its board file.
@@ -119,14 +151,87 @@ pub fn lock_of(config: &Config, emulated: bool) -> Result<Lock, Failure> {
     }
 }
 
+/// What was found of a machine. One that nobody knows can be kept all the same: without power, and saying why.
+struct Found {
+    recognised: Recognised,
+    unknown: Option<String>,
+    broken: Option<String>,
+}
+
 /// What the machine is: by the owner's word, its device tree and what its connectors read.
-fn recognised(config: &Config, devices: &mut dyn Devices) -> Result<Recognised, Failure> {
-    let unknown = |error: RecogniseError| Failure::Other(format!("{error}; nothing is driven"));
-    if config.board.file.is_some() {
-        return recognise_as(&named_board(config)?, devices).map_err(unknown);
+fn find(config: &Config, devices: &mut dyn Devices) -> Found {
+    let nothing = |board: BoardFile| Recognised {
+        model: None,
+        board,
+        slots: Vec::new(),
+        refusal: None,
+    };
+    let why = match recognised(config, devices) {
+        Ok(recognised) => {
+            return Found {
+                recognised,
+                unknown: None,
+                broken: None,
+            };
+        }
+        // Its wiring is known, and something of it is not there: what is there can be made safe.
+        Err(Unrecognised::Recognise(RecogniseError::Devices { board, source, .. })) => {
+            let board = match &config.board.file {
+                Some(_) => named_board(config),
+                None => catalog().and_then(|catalog| {
+                    let board = catalog.get(&board).cloned();
+                    board.map_err(|error| Failure::Other(error.to_string()))
+                }),
+            };
+            match board {
+                Ok(board) => {
+                    return Found {
+                        recognised: nothing(board),
+                        unknown: None,
+                        broken: Some(source.to_string()),
+                    };
+                }
+                Err(failure) => failure.to_string(),
+            }
+        }
+        Err(Unrecognised::Recognise(error)) => error.to_string(),
+        Err(Unrecognised::Files(failure)) => failure.to_string(),
+    };
+    let mut board = BoardFile::unknown();
+    if !matches!(devices.model(), Ok(Some(_))) {
+        // No control board: a laptop's watchdog is not for a program that has nothing to drive there.
+        board.watchdog = None;
     }
+    Found {
+        recognised: nothing(board),
+        unknown: Some(why),
+        broken: None,
+    }
+}
+
+/// Why nobody can say what the machine is.
+enum Unrecognised {
+    Files(Failure),
+    Recognise(RecogniseError),
+}
+
+fn recognised(config: &Config, devices: &mut dyn Devices) -> Result<Recognised, Unrecognised> {
     let named = config.board.name.as_deref().filter(|name| *name != DETECT);
-    recognise(&catalog()?, named, devices).map_err(unknown)
+    if config.board.ignore_model {
+        let board = named_board(config).map_err(Unrecognised::Files)?;
+        let found = recognise_despite_model(&board, devices);
+        let (recognised, contradiction) = found.map_err(Unrecognised::Recognise)?;
+        if let Some(contradiction) = contradiction {
+            tracing::warn!("{contradiction}; driven all the same, as board.ignore_model says so");
+        }
+        return Ok(recognised);
+    }
+    if config.board.file.is_some() {
+        let board = named_board(config).map_err(Unrecognised::Files)?;
+        return recognise_as(&board, devices).map_err(Unrecognised::Recognise);
+    }
+    let catalog = catalog().map_err(Unrecognised::Files)?;
+    recognise(&catalog, named, devices).map_err(Unrecognised::Recognise)
 }
 
 fn catalog() -> Result<Catalog, Failure> {
@@ -213,7 +318,7 @@ pub fn named_board(config: &Config) -> Result<BoardFile, Failure> {
 pub mod emulation {
     //! The emulated machine.
 
-    use super::{EmulatedWishes, Machine, chips, lock_of, recognised};
+    use super::{EmulatedWishes, Machine, chips, find, lock_of};
     use crate::chain::Pacing;
     use crate::chain::ticket_mask::SILICON_ZERO_BITS;
     use crate::cli::Failure;
@@ -268,13 +373,13 @@ pub mod emulation {
         let uarts = machine.uarts();
         let running = machine.spawn_thread().map_err(|error| failed(&error))?;
         Ok(Emulation {
-            machine: Machine {
-                recognised: recognised(config, &mut devices)?,
-                devices: Arc::new(Mutex::new(devices)),
-                chips: chips(Some(hardwired_zero_bits), Pacing::EMULATED),
-                emulated: true,
-                _lock: lock,
-            },
+            machine: Machine::found(
+                find(config, &mut devices),
+                Arc::new(Mutex::new(devices)),
+                chips(Some(hardwired_zero_bits), Pacing::EMULATED),
+                true,
+                lock,
+            ),
             hardwired_zero_bits,
             uarts,
             _running: running,

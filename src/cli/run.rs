@@ -57,6 +57,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
                     .collect(),
                 zero_bits: wishes.zero_bits,
                 emulated: false,
+                unknown: false,
             });
             drive(machine, (config, recipe), wall, stop).await
         }
@@ -101,6 +102,7 @@ async fn drive_emulated(
                 .map_err(|error| Failure::Other(error.to_string()))?,
             zero_bits: Some(emulation.hardwired_zero_bits),
             emulated: true,
+            unknown: false,
         }),
         None => None,
     };
@@ -129,6 +131,9 @@ async fn drive(
     introduce(&machine);
     if let Some(refusal) = &machine.recognised.refusal {
         error!("{refusal}; the machine gets no power");
+    }
+    for why in machine.unknown.iter().chain(&machine.broken) {
+        error!("{why}; the machine gets no power");
     }
     if config.pool.is_empty() {
         warn!("no pool is configured: the machine will be kept, and will not mine");

@@ -14,12 +14,17 @@ use crate::link::MinerEnd;
 use crate::miner::{self, Miner, Opened};
 use std::future::Future;
 use std::path::Path;
-use std::sync::PoisonError;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 /// Miners that may have told where they listen before anybody looked.
 const OPENED: usize = 4;
+
+/// How often hardware that is not there is looked for, and the time between.
+const OPENINGS: u32 = 5;
+const BETWEEN_OPENINGS: Duration = Duration::from_secs(1);
 
 /// Told where the status endpoint is, each time that a miner opens it.
 pub type OpenedReceiver = mpsc::Receiver<Opened>;
@@ -51,7 +56,7 @@ pub async fn run(
     let setup = setup(&config, machine.emulated)?;
     let _scribe = scribe(recipe.clone(), directory)?;
     // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
-    let kept = open(&machine, &config)?;
+    let kept = open(&machine, &config).await;
     let host = TaskHost::new(move |link: MinerEnd| {
         let miner = Miner {
             board: machine.board().clone(),
@@ -75,22 +80,38 @@ pub async fn run(
         .map_err(|error| failed(&error))
 }
 
-/// Opens the machine's hardware for the keeper.
-///
-/// # Errors
-/// When something is missing that power depends on.
-pub fn open(machine: &Machine, config: &Config) -> Result<keeper::Machine, Failure> {
-    let mut devices = machine
-        .devices
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+/// Opens the machine's hardware for the keeper. What power depends on is waited for, as drivers may come late; without it
+/// the machine is kept without power, because a keeper that ended would have the board reset again and again.
+pub async fn open(machine: &Machine, config: &Config) -> keeper::Machine {
     let recognised = &machine.recognised;
-    let mut kept = keeper::hardware::open(&recognised.board, &mut *devices, &choices(config))
-        .map_err(|error| Failure::Other(error.to_string()))?;
-    kept.settings.unknown = recognised.refusal.as_ref().map(ToString::to_string);
-    kept.settings.hash_boards = recognised.hash_boards();
-    kept.settings.emulated = machine.emulated;
-    Ok(kept)
+    let (board, choices) = (&recognised.board, choices(config));
+    let mut kept = None;
+    if machine.unknown.is_none() {
+        for attempt in 1..=OPENINGS {
+            match keeper::hardware::open(board, &mut *machine.devices(), &choices) {
+                Ok(opened) => {
+                    kept = Some(opened);
+                    break;
+                }
+                Err(error) if attempt < OPENINGS => {
+                    tracing::warn!(%error, attempt, "not all of the hardware is there; trying again");
+                    sleep(BETWEEN_OPENINGS).await;
+                }
+                Err(error) => tracing::error!(%error, "the machine is kept without power"),
+            }
+        }
+    }
+    let mut kept = kept.unwrap_or_else(|| {
+        keeper::hardware::open_what_is_there(board, &mut *machine.devices(), &choices)
+    });
+    let settings = &mut kept.settings;
+    let refusal = recognised.refusal.as_ref().map(ToString::to_string);
+    settings.unknown = machine.unknown.clone().or(refusal);
+    settings.broken = machine.broken.clone().or(settings.broken.take());
+    settings.hash_boards = recognised.hash_boards();
+    settings.absent = recognised.absent();
+    settings.emulated = machine.emulated;
+    kept
 }
 
 /// Where the keeper keeps and listens: directories of its own. The run directory has to be there.

@@ -6,7 +6,7 @@ use super::options::Options;
 use super::run::runtime;
 use super::{Failure, logs, single};
 use crate::chain::Pacing;
-use crate::config::{Config, Recipe};
+use crate::config::{ChainsSection, Config, Recipe};
 use crate::keeper;
 use crate::keeper::host::ProcessHost;
 use crate::link::socket::miner_end;
@@ -40,6 +40,8 @@ pub struct Wall {
     pub zero_bits: Option<u8>,
     /// Whether the machine around the chips is emulated too.
     pub emulated: bool,
+    /// Whether nobody knows the board, so that there are no chains.
+    pub unknown: bool,
 }
 
 /// Keeps the machine and lets another process mine, until `stop` resolves and the machine is off.
@@ -67,7 +69,7 @@ pub async fn run(
     let setup = single::setup(&config, machine.emulated)?;
     let _scribe = single::scribe(recipe, directory)?;
     // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
-    let kept = single::open(&machine, &config)?;
+    let kept = single::open(&machine, &config).await;
     keeper::run(kept, Box::new(host), setup, stop)
         .await
         .map_err(|error| failed(&error))
@@ -77,7 +79,8 @@ impl Wall {
     /// Tells the miner which board this is. It cannot find out by itself: it may not look at any of it.
     #[must_use]
     pub fn with_board(mut self, machine: &Machine, config: &Config) -> Self {
-        if config.board.file.is_none() {
+        self.unknown = machine.unknown.is_some();
+        if config.board.file.is_none() && !self.unknown {
             let name = machine.board().name.clone();
             self.options.extend(["--board".into(), name.into()]);
         }
@@ -99,6 +102,7 @@ impl Wall {
             .chain(devices)
             .chain(bits)
             .chain(self.emulated.then(|| "--emulated".into()))
+            .chain(self.unknown.then(|| "--unknown".into()))
             .collect()
     }
 }
@@ -135,11 +139,13 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
         devices: Vec::new(),
         zero_bits: None,
         emulated: false,
+        unknown: false,
     };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("device") => wall.devices.push(parser.value()?.into()),
             Long("emulated") => wall.emulated = true,
+            Long("unknown") => wall.unknown = true,
             Long("zero-bits") => wall.zero_bits = Some(parser.value()?.parse()?),
             other => {
                 let flag = Options::flag(other)?;
@@ -149,13 +155,20 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     // All that is the owner's alone is read now; after that it cannot be.
     let recipe = options.recipe();
-    let config = recipe.load()?.config;
+    let mut config = recipe.load()?.config;
+    let board = if wall.unknown {
+        // Nothing of it fits a machine without chains.
+        config.chains = ChainsSection::default();
+        BoardFile::unknown()
+    } else {
+        named_board(&config)?
+    };
     let pacing = if wall.emulated {
         Pacing::EMULATED
     } else {
         Pacing::CAPTURED
     };
-    let (board, chips) = (named_board(&config)?, chips(wall.zero_bits, pacing));
+    let chips = chips(wall.zero_bits, pacing);
     let link = link()?;
     let measures = confine::confine(&Plan {
         account: confine::account(&wall.devices),

@@ -68,6 +68,12 @@ fn board(board: &BoardSection, findings: &mut Findings) {
         let path = Segment::parse_path("board.file");
         findings.add(path, "`name` and `file` are both set", "keep one of them");
     }
+    let named = board.file.is_some() || board.name.as_deref().is_some_and(|name| name != "auto");
+    if board.ignore_model && !named {
+        let path = Segment::parse_path("board.ignore_model");
+        let hint = "write the board's `name` or `file`, or leave it out";
+        findings.add(path, "means nothing for a board that is not named", hint);
+    }
 }
 
 fn pools(pools: &[PoolSection], findings: &mut Findings) {

@@ -37,6 +37,7 @@ pub const LISTS: [&str; 2] = [POOL, TOKEN];
 pub const FIELDS: &[Field] = &[
     field("board", "name", Kind::Text),
     field("board", "file", Kind::Text),
+    field("board", "ignore_model", Kind::Boolean),
     field(POOL, "name", Kind::Text),
     field(POOL, "url", Kind::Text),
     field(POOL, "user", Kind::Text),

@@ -54,6 +54,8 @@ pub struct BoardSection {
     /// Path of a board file of one's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// Whether that board is driven even if the device tree says that this is another.
+    pub ignore_model: bool,
 }
 
 /// One pool, or the owner's own node.

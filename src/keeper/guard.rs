@@ -23,7 +23,7 @@ use cgminer_board::power::{
     Drive, Expected, Outcome, Rail, Readback, Restarts, Sequence, Step, Supply, SupplyFault,
     Verdict,
 };
-use cgminer_board::thermal::{self, FanMode, Plant, Thermal, Tier};
+use cgminer_board::thermal::{self, FanMode, Observation, Place, Plant, Thermal, Tier};
 use cgminer_hal::units::{DutyPercent, Millivolts};
 use news::News;
 use std::time::Duration;
@@ -126,7 +126,9 @@ impl Guard {
                 released: vec![false; chains],
             },
             applied: Applied::default(),
-            present: vec![None; chains],
+            present: (0..chains)
+                .map(|chain| settings.absent.get(chain)?.then_some(false))
+                .collect(),
             snapshots: 0,
             news: News::default(),
             proofs: Proofs::new(settings.loops.clone(), now),
@@ -206,6 +208,7 @@ impl Guard {
     fn take(&mut self, inputs: Inputs, now: Moment) -> Option<Cause> {
         let plant = self.plant();
         for (index, observation, at) in inputs.sensors {
+            self.contradict_absence(index, observation);
             self.thermal.observe_sensor(index, observation, at, &plant);
         }
         for (index, speed, at) in inputs.fans {
@@ -234,6 +237,34 @@ impl Guard {
             .miner
             .into_iter()
             .fold(None, |killed, event| killed.or(self.hear(event, now)))
+    }
+
+    /// A hash board whose EEPROM alone is dead is there all the same, and its heat counts.
+    fn contradict_absence(&mut self, index: usize, observation: Observation) {
+        let place = self.settings.thermal.points.get(index);
+        let (Some(Place::Chain(chain)), Observation::Value(_)) =
+            (place.map(|point| point.place), observation)
+        else {
+            return;
+        };
+        let chain = usize::from(chain);
+        if self.settings.absent.get(chain) == Some(&true) {
+            self.settings
+                .absent
+                .iter_mut()
+                .skip(chain)
+                .take(1)
+                .for_each(|absent| *absent = false);
+            self.present
+                .iter_mut()
+                .skip(chain)
+                .take(1)
+                .for_each(|present| *present = None);
+            tracing::warn!(
+                chain,
+                "a hash board whose EEPROM is silent has a sensor that answers: it is there"
+            );
+        }
     }
 
     fn hear(&mut self, event: MinerEvent, now: Moment) -> Option<Cause> {

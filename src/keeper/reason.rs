@@ -32,6 +32,8 @@ pub enum Reason {
     },
     /// Nobody can say what board this is.
     BoardUnknown(String),
+    /// Something that power depends on could not be opened.
+    HardwareMissing(String),
     /// Safe until an operator clears it.
     Latched(Cause),
     /// A wanted stop.
@@ -49,7 +51,10 @@ impl Reason {
                     | thermal::Reason::Unpowered
                     | thermal::Reason::Unproven { .. }
             ),
-            Self::Tripped(_) | Self::BoardUnknown(_) | Self::Latched(_) => true,
+            Self::Tripped(_)
+            | Self::BoardUnknown(_)
+            | Self::HardwareMissing(_)
+            | Self::Latched(_) => true,
             Self::JustStarted
             | Self::RailNotSeenOff
             | Self::PowerNotWanted
@@ -92,6 +97,10 @@ impl fmt::Display for Reason {
                 )
             }
             Self::BoardUnknown(read) => write!(formatter, "unknown board, so no power: {read}"),
+            Self::HardwareMissing(what) => write!(
+                formatter,
+                "no power, as not all of the hardware is there: {what}"
+            ),
             Self::Latched(cause) => {
                 write!(formatter, "latched until an operator clears it: {cause}")
             }

@@ -23,7 +23,7 @@ pub use crate::link::State;
 pub enum Event {
     /// Every chain is seen, and the rail is seen off.
     SelfCheckPassed,
-    /// Nobody can say what board this is.
+    /// Nobody can say what board this is, or not all of it is there.
     BoardUnknown,
     /// Power is wanted and everything is ready for it.
     PowerDue,

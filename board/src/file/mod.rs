@@ -5,6 +5,7 @@
 
 mod catalog;
 mod check;
+mod unknown;
 mod wiring;
 
 pub use catalog::{BUILT_IN, Catalog};

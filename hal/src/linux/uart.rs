@@ -5,7 +5,7 @@ use super::unsafe_corner::{register, transmitter_is_empty};
 use crate::uart::{Uart, UartError, UartSpec};
 use crate::units::Baud;
 use nix::errno::Errno;
-use nix::fcntl::Flock;
+use nix::fcntl::{Flock, FlockArg};
 use serialport::{ClearBuffer, SerialPort, TTYPort};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -25,15 +25,17 @@ const FIFO: u32 = 128;
 /// Two descriptors are held: bytes go through one that never blocks and sits in tokio's reactor (8 us one way, where
 /// serialport's own reading takes 62 us), speed and queues are asked through serialport's.
 ///
-/// The lock is on the tty itself, not on a file beside it: whoever may open the tty may take it, and nothing is left
-/// behind that belongs to the user who opened first. `TIOCEXCL` alone would not stop root.
+/// The lock (`flock`) is on the tty itself, not on a file beside it: whoever may open the tty may take it, and nothing is
+/// left behind that belongs to the user who opened first. `TIOCEXCL` alone would not stop root. Every opener has to get
+/// the lock exclusively first. Then serialport takes it, exclusively for one descriptor, shared for a second one; in the
+/// latter case ours is kept, shared too, which still keeps every other opener from the exclusive one.
 pub struct LinuxUart {
     spec: UartSpec,
     bytes: AsyncFd<File>,
     control: TTYPort,
     baud: Baud,
     empty_since: Mutex<Option<Instant>>,
-    _lock: Flock<File>,
+    _shared: Option<Flock<File>>,
 }
 
 impl LinuxUart {
@@ -58,10 +60,18 @@ impl LinuxUart {
                 io::ErrorKind::ResourceBusy => UartError::Locked { path: path.clone() },
                 _ => failed(error),
             })?;
-        let lock = lock::hold(file.try_clone().map_err(failed)?).map_err(|errno| match errno {
+        let refused = |errno| match errno {
             Errno::EWOULDBLOCK => UartError::Locked { path: path.clone() },
             other => failed(other.into()),
-        })?;
+        };
+        let lock = lock::hold(file.try_clone().map_err(failed)?).map_err(refused)?;
+        let shared = if spec.second_descriptor {
+            lock.relock(FlockArg::LockSharedNonblock).map_err(refused)?;
+            Some(lock)
+        } else {
+            drop(lock);
+            None
+        };
         let control = open_control(spec, Baud::RESET).map_err(|error| failed(error.into()))?;
         let bytes = register(file).map_err(failed)?;
         let mut uart = Self {
@@ -70,7 +80,7 @@ impl LinuxUart {
             control,
             baud: Baud::RESET,
             empty_since: Mutex::new(None),
-            _lock: lock,
+            _shared: shared,
         };
         uart.set_baud(Baud::RESET)?;
         uart.discard_input()?;

@@ -57,6 +57,9 @@ async fn keep(
     lasting: Option<Duration>,
     stop: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
+    if let Some(unknown) = &machine.unknown {
+        return Err(Failure::Other(format!("{unknown}; nothing is driven")));
+    }
     match command {
         Command::PsuSet(voltage) => return bench::preset(machine, voltage).await,
         Command::ChainReset(chain) => return bench::pulse(machine, chain).await,
@@ -68,7 +71,7 @@ async fn keep(
     std::fs::create_dir_all(directory)
         .map_err(|error| Failure::Other(format!("{}: {error}", directory.display())))?;
     let setup = single::setup(&config, machine.emulated)?;
-    let kept = single::open(machine, &config)?;
+    let kept = single::open(machine, &config).await;
     let host = TaskHost::new(move |link| Box::pin(stand_in(link, powered)));
     let (end, ended) = oneshot::channel::<()>();
     let mut keeper = Box::pin(keeper::run(kept, Box::new(host), setup, async {

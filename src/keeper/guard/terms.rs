@@ -17,6 +17,10 @@ pub struct Settings {
     pub emulated: bool,
     /// What was read of a board that nobody knows.
     pub unknown: Option<String>,
+    /// What of the hardware could not be opened.
+    pub broken: Option<String>,
+    /// For each chain, whether nothing is plugged in as far as its EEPROM can tell. A sensor that answers contradicts it.
+    pub absent: Vec<bool>,
     /// For each chain, what its hash board's EEPROM calls it.
     pub hash_boards: Vec<Option<String>>,
     /// Sensors, fans and their limits.

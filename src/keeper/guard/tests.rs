@@ -36,6 +36,8 @@ fn settings() -> Settings {
         board: "bench".into(),
         emulated: false,
         unknown: None,
+        broken: None,
+        absent: Vec::new(),
         hash_boards: Vec::new(),
         thermal: thermal::Settings {
             points: vec![point("board 0", 0), point("board 1", 1)],
@@ -368,6 +370,68 @@ fn a_latch_is_cleared_from_afar_only_on_a_machine_that_reads_well_and_once_an_ho
     assert!(told.contains("within the hour"), "{told}");
     bench.seconds += 3_600.0;
     clear(&mut bench, &Step::Nothing).unwrap();
+}
+
+#[test]
+fn hardware_that_is_not_all_there_gets_air_no_power_and_a_fed_watchdog() {
+    let mut lacking = settings();
+    lacking.broken = Some("bus i2c-9 cannot be opened".into());
+    let mut bench = Bench::new(None);
+    bench.guard = Guard::new(lacking, None, Moment::START);
+    bench.step(&Step::Miner(MinerEvent::Started));
+    for _ in 0..600 {
+        let outputs = bench.step(&Step::Ask(Asker::Miner, Request::SetPower { on: true }));
+        assert!(!outputs.enable && outputs.feed_watchdog);
+        assert_eq!(outputs.duty, DutyPercent::FULL);
+    }
+    assert_eq!(bench.guard.state(), State::FanOnly);
+    assert!(bench.guard.reason.to_string().contains("i2c-9"));
+}
+
+#[test]
+fn a_chain_whose_eeprom_is_silent_is_not_waited_for_unless_its_sensor_answers() {
+    let without = |silent: bool| {
+        let mut settings = settings();
+        settings.absent = vec![true, false];
+        let mut guard = Guard::new(settings, None, Moment::START);
+        for second in 0..60 {
+            let now = Moment::after_start(Duration::from_secs(second));
+            let warm = Observation::Value(Celsius(25.0 + second as f32 / 100.0));
+            let first = if silent {
+                Observation::Unreadable
+            } else {
+                warm
+            };
+            let speed = Rpm(6_000);
+            let inputs = Inputs {
+                sensors: vec![(0, first, now), (1, warm, now)],
+                fans: vec![(0, speed, now), (1, speed, now)],
+                supply: vec![(
+                    SupplyReading::Measured(Measured {
+                        volts: Millivolts(0),
+                        power: None,
+                        temperature: None,
+                        tripped: false,
+                    }),
+                    now,
+                )],
+                present: vec![None; 2],
+                applied: Applied {
+                    duty: Some(DutyPercent::FULL),
+                    enable: Some(false),
+                    resets: vec![Some(true); 2],
+                    ..Applied::default()
+                },
+                beats: vec![(0, now)],
+                ..Inputs::default()
+            };
+            guard.decide(inputs, now);
+        }
+        assert_eq!(guard.state(), State::Standby, "{}", guard.reason);
+        guard.present[0]
+    };
+    assert_eq!(without(true), Some(false));
+    assert_eq!(without(false), None, "it is there all the same");
 }
 
 #[test]

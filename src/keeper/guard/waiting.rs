@@ -31,6 +31,12 @@ impl Guard {
                 Reason::BoardUnknown(read.clone()),
             );
         }
+        if let Some(what) = &self.settings.broken {
+            return (
+                Some(Event::BoardUnknown),
+                Reason::HardwareMissing(what.clone()),
+            );
+        }
         let overdue = now.since(self.since) >= BOOT_PATIENCE;
         match self.thermal.ready(plant) {
             Err(reason) => {

@@ -16,6 +16,7 @@ use cgminer_board::file::BoardFile;
 use cgminer_hal::devices::Devices;
 use cgminer_hal::gpio::{GpioError, SignalSpec};
 use cgminer_hal::led::{Led, LedSpec};
+use cgminer_hal::watchdog::Watchdog;
 use std::collections::BTreeMap;
 use thiserror::Error;
 
@@ -41,73 +42,110 @@ pub enum HardwareError {
 /// Opens a machine's hardware: first the lines, rail off and resets held, then everything else.
 ///
 /// # Errors
-/// When something is missing that power depends on. Lights and watchdog are not among it: they are reported.
+/// When something is missing that power depends on. Lights, inputs and watchdog are not among it: they are reported.
 pub fn open(
     board: &BoardFile,
     devices: &mut dyn Devices,
     choices: &Choices,
 ) -> Result<Machine, HardwareError> {
-    let lines = lines(board, devices)?;
-    let supply = board
-        .supply
-        .as_ref()
-        .ok_or_else(|| HardwareError::Missing {
-            board: board.name.clone(),
-            what: "a supply",
-        })?;
-    let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(lines)];
-    if !board.fans.is_empty() {
-        workers.push(Box::new(FanWorker::new(parts::fans(board, devices)?)));
+    let (mut machine, failures) = assemble(board, devices, choices);
+    if let Some(first) = failures.into_iter().next() {
+        return Err(first);
     }
-    workers.extend(sensors(board, devices)?);
-    workers.push(Box::new(SupplyWorker::new(supply::open(
-        board, supply, devices,
-    )?)));
-    workers.extend(controllers::open(board, devices)?);
-    let watchdog = board.watchdog.as_ref().and_then(|spec| {
-        devices
-            .watchdog(spec)
-            .inspect_err(|error| tracing::error!(%error, "the keeper has no watchdog behind it"))
-            .ok()
-    });
-    Ok(Machine {
-        settings: settings::guard(board, supply, choices),
-        workers,
-        watchdog,
-    })
+    machine.watchdog = watchdog(board, devices);
+    Ok(machine)
 }
 
-fn lines(board: &BoardFile, devices: &mut dyn Devices) -> Result<LinesWorker, HardwareError> {
+/// Opens what is there of a machine that is not all there. It gets no power; whatever can be driven is driven to safety,
+/// fans full, and the watchdog is fed, so that its owner finds a machine that tells what is wrong.
+pub fn open_what_is_there(
+    board: &BoardFile,
+    devices: &mut dyn Devices,
+    choices: &Choices,
+) -> Machine {
+    let (mut machine, failures) = assemble(board, devices, choices);
+    let told: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    if !told.is_empty() {
+        machine.settings.broken = Some(told.join("; "));
+    }
+    machine.watchdog = watchdog(board, devices);
+    machine
+}
+
+/// All of a machine but its watchdog, and what of it power depends on and is missing.
+fn assemble(
+    board: &BoardFile,
+    devices: &mut dyn Devices,
+    choices: &Choices,
+) -> (Machine, Vec<HardwareError>) {
+    let mut failures = Vec::new();
+    let mut workers: Vec<Box<dyn Worker>> = vec![Box::new(lines(board, devices, &mut failures))];
+    if !board.fans.is_empty() {
+        let fans = parts::fans(board, devices, &mut failures);
+        workers.push(Box::new(FanWorker::new(fans)));
+    }
+    workers.extend(sensors(board, devices, &mut failures));
+    match &board.supply {
+        Some(spec) => match supply::open(board, spec, devices) {
+            Ok(supply) => workers.push(Box::new(SupplyWorker::new(supply))),
+            Err(error) => failures.push(error),
+        },
+        None => failures.push(HardwareError::Missing {
+            board: board.name.clone(),
+            what: "a supply",
+        }),
+    }
+    match controllers::open(board, devices) {
+        Ok(controllers) => workers.extend(controllers),
+        Err(error) => failures.push(error),
+    }
+    let machine = Machine {
+        settings: settings::guard(board, board.supply.as_ref(), choices),
+        workers,
+        watchdog: None,
+    };
+    (machine, failures)
+}
+
+fn watchdog(board: &BoardFile, devices: &mut dyn Devices) -> Option<Box<dyn Watchdog>> {
+    devices
+        .watchdog(board.watchdog.as_ref()?)
+        .inspect_err(|error| tracing::error!(%error, "the keeper has no watchdog behind it"))
+        .ok()
+}
+
+fn lines(
+    board: &BoardFile,
+    devices: &mut dyn Devices,
+    failures: &mut Vec<HardwareError>,
+) -> LinesWorker {
+    let mut keep =
+        |opened: Result<Line, GpioError>| opened.map_err(|error| failures.push(error.into())).ok();
     let enable = board
         .supply
         .as_ref()
         .and_then(|supply| supply.enable.as_ref());
-    let enable = enable
-        .map(|spec| line("supply enable", spec, false, devices))
-        .transpose()?;
+    let enable = enable.and_then(|spec| keep(line("supply enable", spec, false, devices)));
     let resets = board
         .chains
         .iter()
-        .map(|chain| line("chain reset", &chain.reset, true, devices))
-        .collect::<Result<_, _>>()?;
+        .map(|chain| keep(line("chain reset", &chain.reset, true, devices)))
+        .collect();
     let presence = board
         .chains
         .iter()
         .map(|chain| {
-            chain
-                .presence
-                .as_ref()
-                .map(|spec| devices.input_signal(spec))
-                .transpose()
+            let opened = devices.input_signal(chain.presence.as_ref()?);
+            opened.map_err(|error| failures.push(error.into())).ok()
         })
-        .collect::<Result<_, _>>()?;
-    Ok(LinesWorker {
+        .collect();
+    LinesWorker {
         enable,
         resets,
         presence,
         green: light(board.leds.green.as_ref(), devices),
         red: light(board.leds.red.as_ref(), devices),
-    })
+    }
 }
 
 fn line(
@@ -130,14 +168,17 @@ fn light(spec: Option<&LedSpec>, devices: &mut dyn Devices) -> Option<Box<dyn Le
 fn sensors(
     board: &BoardFile,
     devices: &mut dyn Devices,
-) -> Result<Vec<Box<dyn Worker>>, HardwareError> {
+    failures: &mut Vec<HardwareError>,
+) -> Vec<Box<dyn Worker>> {
     let mut buses: BTreeMap<&str, Vec<Placed>> = BTreeMap::new();
     let mut first = 0;
     for spec in &board.sensors {
-        let part = parts::thermometer(board, spec, devices)?;
-        buses.entry(&spec.bus).or_default().push((first, part));
+        match parts::thermometer(board, spec, devices) {
+            Ok(part) => buses.entry(&spec.bus).or_default().push((first, part)),
+            Err(error) => failures.push(error),
+        }
         first += 1 + spec.remotes.len();
     }
     let worker = |(bus, parts)| Box::new(SensorWorker::new(bus, parts)) as Box<dyn Worker>;
-    Ok(buses.into_iter().map(worker).collect())
+    buses.into_iter().map(worker).collect()
 }

@@ -76,18 +76,37 @@ impl Sensor {
     }
 }
 
-/// The fans of the board file.
+/// The fans of the board file, each in its place; one that cannot be opened says so at every turn.
 pub(super) fn fans(
     board: &BoardFile,
     devices: &mut dyn Devices,
-) -> Result<Vec<Box<dyn Blower>>, HardwareError> {
-    let fan = |spec| {
-        Ok(Box::new(BoardFan {
-            part: assembly::fan(board, spec, devices)?,
+    failures: &mut Vec<HardwareError>,
+) -> Vec<Box<dyn Blower>> {
+    let fan = |spec| match assembly::fan(board, spec, devices) {
+        Ok(part) => Box::new(BoardFan {
+            part,
             started: false,
-        }) as Box<dyn Blower>)
+        }) as Box<dyn Blower>,
+        Err(error) => {
+            let lost = LostFan(error.to_string());
+            failures.push(error.into());
+            Box::new(lost)
+        }
     };
     board.fans.iter().map(fan).collect()
+}
+
+/// A fan that could not be opened.
+struct LostFan(String);
+
+impl Blower for LostFan {
+    fn set_duty(&mut self, _: DutyPercent) -> Result<DutyPercent, String> {
+        Err(self.0.clone())
+    }
+
+    fn speed(&mut self, _: Instant) -> Result<Option<Rpm>, String> {
+        Err(self.0.clone())
+    }
 }
 
 /// A fan that is set up again whenever its controller was lost.

@@ -34,7 +34,7 @@ impl Default for Choices {
     }
 }
 
-pub(super) fn guard(board: &BoardFile, supply: &SupplySpec, choices: &Choices) -> Settings {
+pub(super) fn guard(board: &BoardFile, supply: Option<&SupplySpec>, choices: &Choices) -> Settings {
     let range = board.layout.voltage;
     let voltage = VoltageLimits {
         minimum: Millivolts(range.min_mv.0.max(limits::RAIL_MIN.0)),
@@ -45,10 +45,15 @@ pub(super) fn guard(board: &BoardFile, supply: &SupplySpec, choices: &Choices) -
         board: board.name.clone(),
         emulated: false,
         unknown: None,
+        broken: None,
+        absent: Vec::new(),
         hash_boards: Vec::new(),
         thermal: thermal(board, choices),
-        supply: format!("{:?}", supply.part).to_lowercase(),
-        has_enable_line: supply.enable.is_some(),
+        supply: supply.map_or_else(
+            || "none".to_owned(),
+            |supply| format!("{:?}", supply.part).to_lowercase(),
+        ),
+        has_enable_line: supply.is_some_and(|supply| supply.enable.is_some()),
         voltage,
         default_voltage: wanted.unwrap_or(range.default_mv),
         power_limit: board.power.limit_w,
@@ -152,7 +157,7 @@ mod tests {
     fn settings_of(name: &str, choices: &Choices) -> Settings {
         let catalog = Catalog::load(None).unwrap();
         let board = catalog.get(name).unwrap();
-        guard(board, board.supply.as_ref().unwrap(), choices)
+        guard(board, board.supply.as_ref(), choices)
     }
 
     #[test]
@@ -209,10 +214,7 @@ mod tests {
     #[test]
     fn every_board_file_gives_each_chain_a_temperature_and_limits() {
         for board in Catalog::load(None).unwrap().iter() {
-            let Some(supply) = &board.supply else {
-                continue;
-            };
-            let settings = guard(board, supply, &Choices::default());
+            let settings = guard(board, board.supply.as_ref(), &Choices::default());
             for chain in 0..settings.thermal.chains {
                 let watched = |point: &&Point| point.place == Place::Chain(chain);
                 assert!(

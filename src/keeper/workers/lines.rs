@@ -40,8 +40,8 @@ impl Line {
 pub struct LinesWorker {
     /// The supply's enable line, where it has one.
     pub enable: Option<Line>,
-    /// Each chain's reset line, active when held.
-    pub resets: Vec<Line>,
+    /// Each chain's reset line, active when held; none where it could not be opened.
+    pub resets: Vec<Option<Line>>,
     /// Each chain's presence line, where it has one.
     pub presence: Vec<Option<Signal<Input>>>,
     /// Green light.
@@ -55,7 +55,10 @@ impl LinesWorker {
         // On the way off the supply goes first; on the way on the guard's sequence holds the resets long before.
         let enable = self.enable.as_mut().map(|line| line.drive(orders.enable));
         for (chain, line) in self.resets.iter_mut().enumerate() {
-            reports.found(Found::Reset(chain, line.drive(orders.holds(chain))));
+            let held = line
+                .as_mut()
+                .and_then(|line| line.drive(orders.holds(chain)));
+            reports.found(Found::Reset(chain, held));
         }
         if let Some(enable) = enable {
             reports.found(Found::Enable(enable));
