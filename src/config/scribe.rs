@@ -26,9 +26,13 @@ use std::{fs, thread};
 pub const SOCKET: &str = "config.sock";
 /// Bytes that a configuration file may have when it is written by the program.
 pub const FILE_LIMIT: usize = 64 * 1024;
-/// Bytes that a question or an answer may have.
-const MESSAGE_LIMIT: u64 = 1024 * 1024;
-/// For a whole question, and for taking the answer.
+/// Version of questions. Both processes are one binary, so another one is a mistake to refuse.
+const VERSION: u32 = 1;
+/// Bytes that a question may have: a file, of which JSON doubles quotes and line ends, and what stands around it.
+pub const QUESTION_LIMIT: usize = 2 * FILE_LIMIT + 1024;
+/// Bytes that an answer may have: all files.
+const ANSWER_LIMIT: usize = 1024 * 1024;
+/// For a whole question, and for taking the whole answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Writes that may follow each other at once, and how long until one more may: what a flash has to bear.
 const WRITES: (u32, Duration) = (300, Duration::from_secs(30));
@@ -48,6 +52,35 @@ pub enum Ask {
         /// Hash of the text that the change was made to.
         was: String,
     },
+}
+
+/// What is sent.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Question<A> {
+    version: u32,
+    ask: A,
+}
+
+/// Reads a question as the miner could send it: the whole way that a hostile byte goes before anything is done.
+///
+/// # Errors
+/// When it is none, in words.
+pub fn read_question(bytes: &[u8]) -> Result<Ask, String> {
+    if bytes.len() > QUESTION_LIMIT {
+        return Err(format!(
+            "the question is longer than {QUESTION_LIMIT} bytes; shorten the file"
+        ));
+    }
+    let question: Question<Ask> = serde_json::from_slice(bytes)
+        .map_err(|error| format!("the question cannot be read: {error}"))?;
+    if question.version != VERSION {
+        return Err(format!(
+            "a question of version {}, this is {VERSION}: both processes must be the same binary",
+            question.version
+        ));
+    }
+    Ok(question.ask)
 }
 
 /// An answer.
@@ -151,13 +184,57 @@ impl Drop for Scribe {
 /// When none answers.
 pub fn ask(run_directory: &Path, question: &Ask) -> io::Result<Told> {
     let mut stream = UnixStream::connect(run_directory.join(SOCKET))?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    stream.write_all(&serde_json::to_vec(question)?)?;
+    let version = VERSION;
+    let question = serde_json::to_vec(&Question {
+        version,
+        ask: question,
+    })?;
+    write_whole(&mut stream, &question)?;
     stream.shutdown(Shutdown::Write)?;
-    let mut bytes = Vec::new();
-    stream.take(MESSAGE_LIMIT).read_to_end(&mut bytes)?;
+    let bytes = read_whole(&mut stream, ANSWER_LIMIT)?;
     Ok(serde_json::from_slice(&bytes)?)
+}
+
+/// Reads to the end, and one byte further than the limit at most. The deadline is for all of it: whoever drips would
+/// otherwise keep the thread for ever.
+fn read_whole(stream: &mut UnixStream, limit: usize) -> io::Result<Vec<u8>> {
+    let until = Instant::now() + PATIENCE;
+    let mut bytes = Vec::new();
+    let mut piece = [0; 8 * 1024];
+    while bytes.len() <= limit {
+        stream.set_read_timeout(Some(rest(until)?))?;
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(count) => bytes.extend(piece.iter().take(count)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Writes all of it within the deadline.
+fn write_whole(stream: &mut UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    let until = Instant::now() + PATIENCE;
+    while !bytes.is_empty() {
+        stream.set_write_timeout(Some(rest(until)?))?;
+        match stream.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn rest(until: Instant) -> io::Result<Duration> {
+    let rest = until.saturating_duration_since(Instant::now());
+    if rest.is_zero() {
+        Err(io::ErrorKind::TimedOut.into())
+    } else {
+        Ok(rest)
+    }
 }
 
 struct Desk {
@@ -169,15 +246,12 @@ struct Desk {
 
 impl Desk {
     fn serve(&mut self, mut stream: UnixStream) -> io::Result<()> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let mut bytes = Vec::new();
-        (&stream).take(MESSAGE_LIMIT).read_to_end(&mut bytes)?;
-        let told = match serde_json::from_slice(&bytes) {
+        let bytes = read_whole(&mut stream, QUESTION_LIMIT)?;
+        let told = match read_question(&bytes) {
             Ok(question) => self.answer(question),
-            Err(error) => Told::Refused(format!("the question cannot be read: {error}")),
+            Err(why) => Told::Refused(why),
         };
-        stream.write_all(&serde_json::to_vec(&told)?)
+        write_whole(&mut stream, &serde_json::to_vec(&told)?)
     }
 
     fn answer(&mut self, question: Ask) -> Told {
@@ -301,138 +375,4 @@ fn out_of_reach(before: &Config, after: &Config) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Office {
-        directory: tempfile::TempDir,
-        scribe: Scribe,
-    }
-
-    impl Office {
-        fn new(text: &str) -> Self {
-            let directory = tempfile::tempdir().unwrap();
-            let recipe = Recipe {
-                file: directory.path().join("c.toml"),
-                named: true,
-                ..Recipe::default()
-            };
-            fs::write(&recipe.file, text).unwrap();
-            let scribe = Scribe::start(recipe, directory.path()).unwrap();
-            Self { directory, scribe }
-        }
-
-        fn ask(&self, question: &Ask) -> Told {
-            ask(self.directory.path(), question).unwrap()
-        }
-
-        fn text(&self) -> String {
-            fs::read_to_string(self.directory.path().join("c.toml")).unwrap()
-        }
-
-        fn stamp(&self) -> String {
-            match self.ask(&Ask::Stamp) {
-                Told::Stamp(stamp) => stamp,
-                other => panic!("{other:?}"),
-            }
-        }
-
-        fn refused(&self, text: &str, was: &str) -> String {
-            let question = Ask::Write {
-                text: text.into(),
-                was: hash(was),
-            };
-            match self.ask(&question) {
-                Told::Refused(why) => why,
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_whole_valid_configuration_is_written_and_seen_as_a_change() {
-        let before = "[log]\nlevel = \"info\"\n";
-        let office = Office::new(before);
-        let stamp = office.stamp();
-        assert_eq!(stamp, office.stamp());
-        let text = "[log]\nlevel = \"debug\" # louder\n";
-        let question = Ask::Write {
-            text: text.into(),
-            was: hash(before),
-        };
-        assert!(matches!(office.ask(&question), Told::Written));
-        assert_eq!(office.text(), text);
-        assert_ne!(stamp, office.stamp());
-        match office.ask(&Ask::Read) {
-            Told::Files(files) => assert_eq!(files[0].text, text),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_out_of_date_or_moves_a_limit_is_not_written() {
-        let before = "[board]\nname = \"l7\"\n";
-        let office = Office::new(before);
-        for (text, was, why) in [
-            ("[lgo]\n", before, "there is no section"),
-            ("= =", before, "not TOML"),
-            ("", "other", "somebody else"),
-            ("", before, "board cannot be changed"),
-            ("[board]\nfile = \"/tmp/x\"\n", before, "board cannot"),
-            (
-                "[board]\nname = \"l7\"\n[cooling]\nmode = \"immersion\"\n",
-                before,
-                "immersion",
-            ),
-            (
-                "[board]\nname = \"l7\"\n[cooling]\nminimum_fans = 0\n",
-                before,
-                "minimum_fans",
-            ),
-            (
-                "[board]\nname = \"l7\"\n[api]\nrun_directory = \"/tmp/y\"\n",
-                before,
-                "run_directory",
-            ),
-            (
-                "[board]\nname = \"l7\"\n[keeper]\nstate_directory = \"/tmp/y\"\n",
-                before,
-                "state_directory",
-            ),
-        ] {
-            let told = office.refused(text, was);
-            assert!(told.contains(why), "{text}: {told}");
-            assert_eq!(office.text(), before);
-        }
-        let long = format!("{before}#{}", "x".repeat(FILE_LIMIT));
-        assert!(office.refused(&long, before).contains("shorten it"));
-    }
-
-    #[test]
-    fn a_wish_to_read_again_changes_the_stamp_and_nonsense_is_answered() {
-        let office = Office::new("");
-        let stamp = office.stamp();
-        office.scribe.reread().ask();
-        assert_ne!(stamp, office.stamp());
-        let mut stream = UnixStream::connect(office.directory.path().join(SOCKET)).unwrap();
-        stream.write_all(b"{{{").unwrap();
-        stream.shutdown(Shutdown::Write).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.contains("refused"), "{answer}");
-    }
-
-    #[test]
-    fn writes_have_a_budget() {
-        let mut desk = Desk {
-            recipe: Recipe::default(),
-            wishes: Arc::default(),
-            writes: 2,
-            earned: Instant::now(),
-        };
-        assert!(desk.pay().is_ok() && desk.pay().is_ok());
-        assert!(desk.pay().unwrap_err().contains("too often"));
-        desk.earned -= 2 * WRITES.1;
-        assert!(desk.pay().is_ok() && desk.pay().is_ok() && desk.pay().is_err());
-    }
-}
+mod tests;

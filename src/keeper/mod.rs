@@ -1,4 +1,9 @@
-//! The privileged process: it alone drives supply, fans and reset lines, and nothing from the network reaches it.
+//! The privileged process: it alone drives supply, fans and reset lines, and opens no socket to the network.
+//!
+//! Two things of its own unprivileged miner reach it, which may have been taken over from the network: messages of the
+//! link (at most 512 bytes, checked against the board's limits) and, on a thread of this process, questions about the
+//! configuration (`config::scribe`: at most 129 KiB, checked as a whole configuration). Both are versioned, bounded in
+//! length and time, and fuzzed.
 //!
 //! ```text
 //!   workers ── reports ──►┌───────┐── orders ──► workers ──► hardware
