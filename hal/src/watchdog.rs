@@ -32,6 +32,17 @@ pub struct WatchdogSpec {
     pub timeout_s: u32,
 }
 
+impl WatchdogSpec {
+    /// The first watchdog by Linux's own name for it, which is the same on every board.
+    #[must_use]
+    pub fn of_kernel(timeout_s: u32) -> Self {
+        Self {
+            device: "/dev/watchdog".into(),
+            timeout_s,
+        }
+    }
+}
+
 /// What can go wrong with a watchdog.
 #[derive(Debug, Error)]
 pub enum WatchdogError {

@@ -8,9 +8,7 @@ use crate::limits;
 use cgminer_hal::units::{Baud, DutyPercent, Megahertz, Watts};
 use cgminer_hal::watchdog::WatchdogSpec;
 
-/// Linux's own name of the first watchdog, on every board.
-const WATCHDOG: &str = "/dev/watchdog";
-/// Seconds that it waits.
+/// Seconds that its watchdog waits.
 const WATCHDOG_S: u32 = 15;
 
 impl BoardFile {
@@ -50,10 +48,7 @@ impl BoardFile {
             adc: Vec::new(),
             leds: LedSpecs::default(),
             buttons: ButtonSpecs::default(),
-            watchdog: Some(WatchdogSpec {
-                device: WATCHDOG.into(),
-                timeout_s: WATCHDOG_S,
-            }),
+            watchdog: Some(WatchdogSpec::of_kernel(WATCHDOG_S)),
             thermal: Thermal {
                 chip: None,
                 pcb: None,
