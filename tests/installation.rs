@@ -8,6 +8,7 @@ use std::path::Path;
 
 const UNIT: &str = include_str!("../deploy/cgminer-rs.service");
 const BUILDROOT: &str = include_str!("../buildroot/package/cgminer-rs/cgminer-rs.toml");
+const INIT: &str = include_str!("../buildroot/package/cgminer-rs/S05cgminer-rs");
 const PREINIT: &str = include_str!("../buildroot/board/common/rootfs_overlay/sbin/preinit");
 const GUEST: &str = include_str!("../tests/board/guest/init");
 
@@ -55,4 +56,10 @@ fn the_firmware_keeps_its_state_where_it_can_be_written_and_its_sockets_in_memor
     let made = format!("mkdir -p -m 700 {}\n", state.display());
     assert!(PREINIT.contains(&made), "{made}");
     assert!(GUEST.contains(&made), "{made}");
+    // The wish that the reset button leaves there is found by who acts on it.
+    let wish = state.join(cgminer_rs::keeper::factory_reset::FLAG);
+    let wish = wish.to_str().unwrap();
+    assert!(PREINIT.contains(&format!("[ -e {wish} ]")));
+    assert!(PREINIT.contains(&format!("rm -f {wish}")));
+    assert!(INIT.contains(&format!("[ -e {wish} ] && reboot")));
 }

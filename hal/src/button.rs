@@ -25,7 +25,8 @@ pub struct Button {
 }
 
 impl Button {
-    /// A button on a line; taken to be up until seen down for 30 ms.
+    /// A button on a line, which has to be seen up before it can be pressed: one that is down from the start is stuck,
+    /// shorted, or of the other polarity.
     pub fn new(signal: Signal<Input>) -> Self {
         Self {
             signal,
@@ -43,13 +44,15 @@ impl Button {
 /// The debounced contact.
 #[derive(Default)]
 struct Contact {
+    seen_up: bool,
     down_since: Option<Instant>,
     differs_since: Option<Instant>,
 }
 
 impl Contact {
     fn see(&mut self, down: bool, now: Instant) -> Option<ButtonEvent> {
-        if down == self.down_since.is_some() {
+        self.seen_up |= !down;
+        if !self.seen_up || down == self.down_since.is_some() {
             self.differs_since = None;
             return None;
         }
@@ -76,6 +79,7 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut contact = Contact::default();
+        assert_eq!(contact.see(false, at(0)), None);
         assert_eq!(contact.see(true, at(0)), None);
         assert_eq!(contact.see(false, at(10)), None);
         assert_eq!(contact.see(true, at(20)), None);
@@ -92,5 +96,18 @@ mod tests {
             contact.see(false, at(1060)),
             Some(ButtonEvent::Released { held })
         );
+    }
+
+    #[test]
+    fn a_line_that_is_down_from_the_start_is_no_press() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut contact = Contact::default();
+        for ms in (0..60_000).step_by(100) {
+            assert_eq!(contact.see(true, at(ms)), None);
+        }
+        assert_eq!(contact.see(false, at(60_000)), None);
+        assert_eq!(contact.see(true, at(60_100)), None);
+        assert_eq!(contact.see(true, at(60_200)), Some(ButtonEvent::Pressed));
     }
 }

@@ -59,6 +59,9 @@ quantity!(
     /// Duty of a pulse-width modulated output, 0 to 100 per cent.
     DutyPercent(f32), "%");
 quantity!(
+    /// Current.
+    Amperes(f32), "A");
+quantity!(
     /// Hashes per second.
     HashRate(f64), "H/s");
 

@@ -68,6 +68,12 @@ impl Access {
         })
     }
 
+    /// Whether somebody without a token may claim the first one: only who has just pressed the machine's button, or
+    /// stands beside who did.
+    pub fn may_claim(&self, caller: &Caller, pressed: bool) -> bool {
+        pressed && self.tokens.is_empty() && caller.role.is_none()
+    }
+
     /// Holds a caller's role against the one that is needed.
     ///
     /// # Errors
@@ -230,7 +236,7 @@ const NOT_CLAIMED: Failure = Failure::new(
     403,
     "not_claimed",
     "nothing can be changed from outside before the first token is claimed",
-    "run `cgminer-rs token claim` on the machine",
+    "run `cgminer-rs token claim` on the machine, or press its locate button shortly and claim within two minutes",
 );
 
 const ROLE_TOO_LOW: Failure = Failure::new(
@@ -289,6 +295,19 @@ mod tests {
         assert_eq!(access.allow(&nobody, Role::Operator), Err(TOKEN_NEEDED));
         access.tokens.clear();
         assert_eq!(access.allow(&nobody, Role::Operator), Err(NOT_CLAIMED));
+    }
+
+    #[test]
+    fn the_first_token_can_be_claimed_after_the_button_and_no_second_one() {
+        let nobody = Caller {
+            name: String::new(),
+            role: None,
+        };
+        let (mut access, _) = with_token(Role::Viewer);
+        assert!(!access.may_claim(&nobody, true), "it is claimed");
+        access.tokens.clear();
+        assert!(!access.may_claim(&nobody, false));
+        assert!(access.may_claim(&nobody, true));
     }
 
     #[test]

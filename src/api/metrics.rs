@@ -3,8 +3,8 @@
 //! What nobody knows has no sample: an absent series is how Prometheus tells "unknown" from zero.
 
 use super::routes::Answer;
-use crate::telemetry::{Chain, Measured, Pool, Shares, Snapshot, WindowRate};
-use cgminer_hal::units::HashRate;
+use crate::telemetry::{AnalogValue, Chain, Measured, Pool, Shares, Snapshot, WindowRate};
+use cgminer_hal::units::{Amperes, HashRate, Millivolts};
 use std::fmt::{Display, Write};
 
 const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -296,6 +296,28 @@ fn chains(chains: &[Chain], page: &mut Page) {
     }
 }
 
+/// Each input under the name of its unit.
+fn analog(snapshot: &Snapshot, page: &mut Page) {
+    let (volts, amperes) = (
+        "cgminer_input_voltage_volts",
+        "cgminer_input_current_amperes",
+    );
+    page.family(volts, "gauge", "Measured voltage of an analogue input.");
+    for input in &snapshot.analog {
+        if let AnalogValue::Voltage(reading) = &input.reading {
+            let value = |volts: &Millivolts| f64::from(volts.0) / 1000.0;
+            page.measured(volts, &[("input", &input.name)], reading, value);
+        }
+    }
+    page.family(amperes, "gauge", "Measured current of an analogue input.");
+    for input in &snapshot.analog {
+        if let AnalogValue::Current(reading) = &input.reading {
+            let value = |amperes: &Amperes| f64::from(amperes.0);
+            page.measured(amperes, &[("input", &input.name)], reading, value);
+        }
+    }
+}
+
 fn cooling(snapshot: &Snapshot, page: &mut Page) {
     let speed = "cgminer_fan_speed_rpm";
     page.family(
@@ -321,6 +343,7 @@ fn cooling(snapshot: &Snapshot, page: &mut Page) {
         let value = |celsius: &cgminer_hal::units::Celsius| f64::from(celsius.0);
         page.measured(reading, &[("sensor", &sensor.name)], &sensor.reading, value);
     }
+    analog(snapshot, page);
     let Some(supply) = &snapshot.supply else {
         return;
     };

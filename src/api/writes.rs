@@ -108,9 +108,7 @@ pub const ORDERS: &[Route] = &[
     order("POST", "/api/v1/tokens", Role::Admin, |asked| {
         body(asked).map(|Token { name, role }| Order::CreateToken(name, role))
     }),
-    order("POST", "/api/v1/tokens/claim", Role::Admin, |_| {
-        Ok(Order::ClaimToken)
-    }),
+    order("POST", CLAIM_PATH, Role::Admin, |_| Ok(Order::ClaimToken)),
     order("DELETE", "/api/v1/tokens/{name}", Role::Admin, |asked| {
         Ok(Order::RevokeToken(asked.parameter.into()))
     }),
@@ -121,6 +119,9 @@ pub const ORDERS: &[Route] = &[
         |asked| Ok(Order::RotateToken(asked.parameter.into())),
     ),
 ];
+
+/// Where the first token is claimed.
+pub const CLAIM_PATH: &str = "/api/v1/tokens/claim";
 
 /// Version of what a backup holds.
 pub const BACKUP_SCHEMA: u32 = 1;

@@ -1,9 +1,12 @@
 //! `config`: what a configuration says, where from, and what is wrong with it.
 
+use super::machine::configured_board;
 use super::options::Options;
 use super::{Failure, table};
 use crate::api::local;
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
+use crate::miner::ChipTraits;
+use crate::miner::chains::chain_settings;
 use lexopt::Arg::{Long, Value};
 use std::fmt::Write;
 
@@ -53,7 +56,8 @@ fn tell(mut what: What, mut parser: lexopt::Parser) -> Result<(), Failure> {
         What::Check => {
             let pools = loaded.config.pool.iter();
             let used = pools.filter(|pool| pool.enabled).count();
-            table::print(&format!("nothing is wrong; {used} pools in use\n"))
+            let board = board(&loaded.config)?;
+            table::print(&format!("nothing is wrong; {board}, {used} pools in use\n"))
         }
         What::Print => {
             let text = toml::to_string(&loaded.config).map_err(|error| {
@@ -64,6 +68,33 @@ fn tell(mut what: What, mut parser: lexopt::Parser) -> Result<(), Failure> {
         What::Sources => table::print(&sources(&loaded)),
         What::Export => export(&loaded),
     }
+}
+
+/// Holds the board files, and the configuration against the board that it names.
+fn board(config: &Config) -> Result<String, Failure> {
+    let Some(board) = configured_board(config)? else {
+        return Ok("the board is detected".into());
+    };
+    let failed = |what: String| Failure::Other(format!("board {}: {what}", board.name));
+    chain_settings(&board, &config.chains, ChipTraits::SILICON)
+        .map_err(|error| Failure::Other(error.to_string()))?;
+    let range = board.layout.voltage;
+    if let Some(voltage) = config.chains.voltage {
+        if !(range.min_mv.0..=range.max_mv.0).contains(&voltage.0) {
+            return Err(failed(format!(
+                "chains.voltage is {voltage}; it allows {} to {}",
+                range.min_mv, range.max_mv
+            )));
+        }
+    }
+    let needed = config.cooling.minimum_fans.unwrap_or(0);
+    if usize::from(needed) > board.fans.len() {
+        return Err(failed(format!(
+            "cooling.minimum_fans is {needed}; it has {} fans",
+            board.fans.len()
+        )));
+    }
+    Ok(format!("board {}", table::inert(&board.name)))
 }
 
 fn sources(loaded: &Loaded) -> String {
@@ -94,6 +125,39 @@ fn usage() -> Failure {
 mod tests {
     use super::*;
     use crate::config::parse;
+
+    #[test]
+    fn the_board_is_checked_with_its_file_and_what_is_asked_of_it() {
+        let of =
+            |text: &str| board(&parse(text).unwrap().config).map_err(|error| error.to_string());
+        assert_eq!(of(""), Ok("the board is detected".into()));
+        assert_eq!(of("[board]\nname = \"l7\"\n"), Ok("board l7".into()));
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("mine.toml");
+        std::fs::write(&file, "schema = 1\nname = 3\n").unwrap();
+        for (text, why) in [
+            ("[board]\nname = \"l8\"\n", "no board named \"l8\""),
+            (
+                "[board]\nname = \"l7\"\n[chains]\nfrequency = 1200\n",
+                "board l7",
+            ),
+            (
+                "[board]\nname = \"l7\"\n[chains]\nvoltage = 20000\n",
+                "chains.voltage",
+            ),
+            (
+                "[board]\nname = \"l7\"\n[cooling]\nminimum_fans = 9\n",
+                "it has 4 fans",
+            ),
+            (
+                &format!("[board]\nfile = \"{}\"\n", file.display()),
+                "mine.toml",
+            ),
+        ] {
+            let told = of(text).unwrap_err();
+            assert!(told.contains(why), "{text}: {told}");
+        }
+    }
 
     #[test]
     fn every_field_is_listed_with_its_source() {

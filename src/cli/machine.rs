@@ -288,6 +288,24 @@ impl EmulatedWishes {
     }
 }
 
+/// The board that a configuration names, or none when it is to be detected. Every board file there is gets checked.
+///
+/// # Errors
+/// When one of them is wrong, or there is none of that name.
+pub fn configured_board(config: &Config) -> Result<Option<BoardFile>, Failure> {
+    catalog()?;
+    let named = config
+        .board
+        .name
+        .as_deref()
+        .is_some_and(|name| name != DETECT);
+    if named || config.board.file.is_some() {
+        named_board(config).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
 /// The board of that name, or in the owner's own file.
 ///
 /// # Errors

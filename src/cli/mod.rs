@@ -19,6 +19,7 @@ mod token;
 
 pub use options::{DEFAULT_CONFIG, Options};
 
+use crate::keeper::Ended;
 use std::process::ExitCode;
 use thiserror::Error;
 
@@ -107,7 +108,8 @@ Options of status:
       --json                print the machine's own answer
 
 Every field: docs/configuration.md. Variables CGMINER_SECTION_FIELD set fields, too.
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 no machine runs.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 wrong configuration, 4 no machine runs,
+5 the machine was stopped by its reset button.
 ";
 
 /// Why a command did not do what was asked.
@@ -122,17 +124,29 @@ pub enum Failure {
     /// No machine answers.
     #[error(transparent)]
     Local(#[from] crate::api::local::LocalError),
+    /// The machine's reset button was held.
+    #[error("the reset button was held: restart the system to begin with the first settings")]
+    FactoryReset,
     /// Anything else, told by the room that it happened in.
     #[error("{0}")]
     Other(String),
 }
 
 impl Failure {
+    /// What the end of a keeper means for whoever started the program.
+    fn of_end(ended: Ended) -> Result<(), Self> {
+        match ended {
+            Ended::Stopped => Ok(()),
+            Ended::FactoryReset => Err(Self::FactoryReset),
+        }
+    }
+
     fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Self::Usage(_) => 2,
             Self::Config(_) => 3,
             Self::Local(crate::api::local::LocalError::NotRunning { .. }) => 4,
+            Self::FactoryReset => 5,
             Self::Local(_) | Self::Other(_) => 1,
         })
     }

@@ -78,6 +78,7 @@ pub async fn run(
     keeper::run(kept, Box::new(host), setup, stop)
         .await
         .map_err(|error| failed(&error))
+        .and_then(Failure::of_end)
 }
 
 /// Opens the machine's hardware for the keeper. What power depends on is waited for, as drivers may come late; without it
@@ -88,7 +89,8 @@ pub async fn open(machine: &Machine, config: &Config) -> keeper::Machine {
     let mut kept = None;
     if machine.unknown.is_none() {
         for attempt in 1..=OPENINGS {
-            match keeper::hardware::open(board, &mut *machine.devices(), &choices) {
+            let opened = keeper::hardware::open(board, &mut *machine.devices(), &choices);
+            match opened {
                 Ok(opened) => {
                     kept = Some(opened);
                     break;

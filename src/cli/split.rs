@@ -73,6 +73,7 @@ pub async fn run(
     keeper::run(kept, Box::new(host), setup, stop)
         .await
         .map_err(|error| failed(&error))
+        .and_then(Failure::of_end)
 }
 
 impl Wall {

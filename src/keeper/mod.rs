@@ -14,6 +14,7 @@
 //! [`guard`] decides and touches nothing; [`task`] feeds it and does what it says; each of [`workers`] has hardware of its
 //! own, so that a slow bus delays nobody else.
 
+pub mod factory_reset;
 mod files;
 pub mod guard;
 pub mod hardware;
@@ -32,4 +33,4 @@ pub mod worker;
 pub mod workers;
 
 pub use crate::link::{Cause, KeeperStatus, State, cause, status};
-pub use task::{KeeperError, Machine, Setup, run};
+pub use task::{Ended, KeeperError, Machine, Setup, run};

@@ -49,6 +49,8 @@ impl Guard {
             latched: self.latch.clone(),
             watchdog,
             locate: self.wishes.locate,
+            analog: self.analog_status(now),
+            claim_seconds: self.claim_rest(now).map(seconds),
         }
     }
 

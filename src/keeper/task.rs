@@ -1,5 +1,6 @@
 //! The keeper at work: feeds the guard with what workers, miner and operators say, and does what it decides.
 
+use super::factory_reset;
 use super::files::Files;
 use super::guard::{Applied, Guard, Inputs, MinerEvent, MinerOrder, Outputs, Settings};
 use super::host::MinerHost;
@@ -9,7 +10,9 @@ use super::requests::Asker;
 use super::state::State;
 use super::status::{KeeperStatus, WatchdogStatus};
 use super::worker::{self, Epoch, Found, Orders, Placement, Report, Reports, Running, Worker};
+use super::workers::Press;
 use crate::link::{Down, KeeperEnd, LinkError, Refusal, Request, RequestId, Up};
+use cgminer_board::moment::Moment;
 use cgminer_hal::watchdog::Watchdog;
 use std::future::Future;
 use std::io;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 /// Time between two decisions when nothing happens.
@@ -79,6 +83,15 @@ pub enum KeeperError {
     },
 }
 
+/// How a keeper ended, rail off either way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As it was asked to.
+    Stopped,
+    /// Because its reset button was held: [`super::factory_reset::FLAG`] is on disk.
+    FactoryReset,
+}
+
 /// Keeps a machine until a wanted stop is complete: `stop` resolves, or an operator asks for it.
 ///
 /// # Errors
@@ -88,7 +101,7 @@ pub async fn run(
     host: Box<dyn MinerHost>,
     setup: Setup,
     stop: impl Future<Output = ()>,
-) -> Result<(), KeeperError> {
+) -> Result<Ended, KeeperError> {
     let mut keeper = Keeper::begin(machine, host, &setup).await?;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -111,8 +124,7 @@ pub async fn run(
             }
         }
         if keeper.is_over() {
-            keeper.end().await;
-            return Ok(());
+            return Ok(keeper.end().await);
         }
     }
 }
@@ -138,6 +150,9 @@ struct Keeper {
     /// Why the link broke, and when, until the miner is seen ended.
     broken: Option<(LinkError, Instant)>,
     state: State,
+    kept: PathBuf,
+    /// The wish for a factory reset on its way to the disk.
+    resetting: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// Somebody waits for a reset line to follow.
@@ -216,6 +231,8 @@ impl Keeper {
             asked_to_end: None,
             broken: None,
             state: State::Boot,
+            kept: setup.kept.clone(),
+            resetting: None,
         })
     }
 
@@ -265,6 +282,8 @@ impl Keeper {
             Found::Beat(index) => inputs.beats.push((index, at)),
             Found::Controller(chain, obeys) => inputs.controllers.push((chain, obeys, at)),
             Found::Duty(duty) => inputs.applied.duty = duty,
+            Found::Analog(index, reading) => self.guard.observe_analog(index, reading, at),
+            Found::Press(press) => self.pressed(press, at),
             Found::Preset(preset) => inputs.applied.preset = preset,
             Found::Enable(enable) => inputs.applied.enable = enable,
             Found::Present(chain, present) => set(&mut inputs.present, chain, Some(present)),
@@ -273,6 +292,20 @@ impl Keeper {
                 self.line_followed(chain, held);
             }
         }
+    }
+
+    fn pressed(&mut self, press: Press, at: Moment) {
+        self.guard.press(press, at);
+        if press != Press::FactoryReset || self.resetting.is_some() {
+            return;
+        }
+        tracing::warn!(
+            "the reset button was held: the machine stops, and the next start begins with the first settings"
+        );
+        let kept = self.kept.clone();
+        self.resetting = Some(spawn_blocking(move || factory_reset::leave(&kept)));
+        // An operator may always ask for a stop.
+        let _ = self.guard.request(Asker::Operator, Request::Stop, at);
     }
 
     fn hear_miner(&mut self, first: Result<Down, LinkError>) {
@@ -493,7 +526,20 @@ impl Keeper {
     }
 
     /// Lets the workers do their last orders, notes a clean end, and stops the watchdog.
-    async fn end(mut self) {
+    async fn end(mut self) -> Ended {
+        let ended = match self.resetting.take() {
+            None => Ended::Stopped,
+            Some(leaving) => match leaving
+                .await
+                .unwrap_or_else(|error| Err(io::Error::other(error)))
+            {
+                Ok(()) => Ended::FactoryReset,
+                Err(error) => {
+                    tracing::error!(%error, "the wish for the first settings cannot be written; they stay as they are");
+                    Ended::Stopped
+                }
+            },
+        };
         self.host.kill();
         drop(self.orders);
         let last = async {
@@ -503,13 +549,14 @@ impl Keeper {
         };
         if timeout(WORKERS_END_WITHIN, last).await.is_err() {
             tracing::error!("a worker did not end; the watchdog is left running");
-            return;
+            return ended;
         }
         self.files.end().await;
         if let Some(Err(error)) = self.watchdog.take().map(Watchdog::disarm) {
             tracing::warn!(%error, "the watchdog runs on");
         }
         tracing::info!("the keeper has stopped: rail off");
+        ended
     }
 }
 

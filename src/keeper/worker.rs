@@ -10,6 +10,8 @@
 use super::guard::Outputs;
 use super::proofs::LoopRule;
 use super::state::State;
+use super::workers::Press;
+use crate::link::status::AnalogReading;
 use cgminer_board::moment::Moment;
 use cgminer_board::power::SupplyReading;
 use cgminer_board::thermal::Observation;
@@ -128,6 +130,10 @@ pub enum Found {
     Present(usize, bool),
     /// Whether the voltage controller of a chain's board does as told.
     Controller(usize, bool),
+    /// What an analogue input said, by its index; none when it could not be read.
+    Analog(usize, Option<AnalogReading>),
+    /// Somebody pressed a button.
+    Press(Press),
     /// A worker came round, by its index.
     Beat(usize),
 }

@@ -2,9 +2,10 @@
 
 use super::cause::Cause;
 use super::state::State;
+use cgminer_board::file::Quantity;
 use cgminer_board::power::{SupplyFault, VoltageLimits};
 use cgminer_board::thermal::{FanCondition, FanMode, SensorFault, Throttle, Tier, Tiers};
-use cgminer_hal::units::{Celsius, DutyPercent, Millivolts, Rpm, Watts};
+use cgminer_hal::units::{Amperes, Celsius, DutyPercent, Millivolts, Rpm, Watts};
 use serde::{Deserialize, Serialize};
 
 /// The keeper's whole truth at one moment.
@@ -46,6 +47,10 @@ pub struct KeeperStatus {
     pub watchdog: WatchdogStatus,
     /// Whether the machine blinks to be found.
     pub locate: bool,
+    /// Each analogue input of the board file. Nothing is decided on them.
+    pub analog: Vec<AnalogStatus>,
+    /// For how long the first token may be claimed from outside, since somebody pressed the button; null when it may not.
+    pub claim_seconds: Option<f64>,
 }
 
 /// One temperature sensor.
@@ -97,6 +102,33 @@ pub struct FanStatus {
     pub age_seconds: Option<f64>,
     /// What the two together mean.
     pub condition: FanCondition,
+}
+
+/// One analogue input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnalogStatus {
+    /// Its name in the board file.
+    pub name: String,
+    /// Chain that it belongs to.
+    pub chain: Option<u8>,
+    /// What it measures.
+    pub measures: Quantity,
+    /// Last reading, if it could be read the last time.
+    pub reading: Option<AnalogReading>,
+    /// Age of that in seconds.
+    pub age_seconds: Option<f64>,
+    /// Whether it could not be read the last time.
+    pub failing: bool,
+}
+
+/// What an analogue input measured.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnalogReading {
+    /// A voltage.
+    Voltage(Millivolts),
+    /// A current.
+    Current(Amperes),
 }
 
 /// The supply.

@@ -98,20 +98,19 @@ impl Change {
             source,
             message,
         } = self;
-        match (kind, severity) {
-            (
-                EventKind::ChainPhase
+        // The keeper's process writes into the same log; pools tell their turns and their words.
+        let untold = matches!(
+            kind,
+            EventKind::ChainPhase
                 | EventKind::PoolReady
                 | EventKind::PoolLost
-                | EventKind::BlockFound,
-                severity,
-            ) => match severity {
-                Severity::Error => tracing::error!(source, "{message}"),
-                Severity::Warning => tracing::warn!(source, "{message}"),
-                Severity::Info => tracing::info!(source, "{message}"),
-            },
-            // The keeper's process writes into the same log; pools tell their turns and their words.
-            _ => {}
+                | EventKind::BlockFound
+        );
+        match severity {
+            _ if !untold => {}
+            Severity::Error => tracing::error!(source, "{message}"),
+            Severity::Warning => tracing::warn!(source, "{message}"),
+            Severity::Info => tracing::info!(source, "{message}"),
         }
     }
 }

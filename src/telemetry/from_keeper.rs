@@ -2,9 +2,10 @@
 
 use super::from_pools::name;
 use super::measured::{Measured, Unknown};
-use super::snapshot::{Fan, Keeper, Latched, Restarts, Supply, Temperature};
+use super::snapshot::{Analog, AnalogValue, Fan, Keeper, Latched, Restarts, Supply, Temperature};
 use crate::link::KeeperStatus;
-use crate::link::status::SensorStatus;
+use crate::link::status::{AnalogReading, SensorStatus};
+use cgminer_board::file::Quantity;
 use cgminer_hal::units::Celsius;
 use std::time::Duration;
 
@@ -44,6 +45,9 @@ pub fn keeper(status: Option<&KeeperStatus>, heard: Duration) -> Keeper {
         }),
         watchdog_armed: Some(status.watchdog.armed),
         locate: Some(status.locate),
+        claim_s: status
+            .claim_seconds
+            .map(|seconds| (seconds - heard.as_secs_f64()).max(0.0)),
     }
 }
 
@@ -116,6 +120,42 @@ pub fn of_chain(status: Option<&KeeperStatus>, chain: u8, heard: Duration) -> Me
         heard,
         "it is not known when its sensors were read",
     )
+}
+
+/// Analogue inputs of the board file.
+pub fn analog(status: Option<&KeeperStatus>, heard: Duration) -> Vec<Analog> {
+    let inputs = status
+        .map(|status| status.analog.as_slice())
+        .unwrap_or_default();
+    inputs
+        .iter()
+        .map(|input| {
+            let reason = if input.failing {
+                "it cannot be read"
+            } else {
+                "it was not read yet"
+            };
+            let age = input.age_seconds;
+            Analog {
+                name: input.name.clone(),
+                chain: input.chain,
+                reading: match (input.measures, input.reading) {
+                    (_, Some(AnalogReading::Voltage(volts))) => {
+                        AnalogValue::Voltage(measured(Some(volts), age, heard, reason))
+                    }
+                    (_, Some(AnalogReading::Current(amperes))) => {
+                        AnalogValue::Current(measured(Some(amperes), age, heard, reason))
+                    }
+                    (Quantity::Voltage, None) => {
+                        AnalogValue::Voltage(measured(None, age, heard, reason))
+                    }
+                    (Quantity::Current, None) => {
+                        AnalogValue::Current(measured(None, age, heard, reason))
+                    }
+                },
+            }
+        })
+        .collect()
 }
 
 /// The supply of the board file.

@@ -4,16 +4,19 @@ use super::events::Seen;
 use super::{ChainInput, Inputs, SnapshotSource};
 use crate::chain::status::{ChainCounters, ChainPhase, ChainStatus, ChipCounters};
 use crate::link::status::{
-    ChainSafety, FanStatus, KeeperStatus, Latch, RestartStatus, SensorStatus, SupplyStatus,
-    WatchdogStatus,
+    AnalogReading, AnalogStatus, ChainSafety, FanStatus, KeeperStatus, Latch, RestartStatus,
+    SensorStatus, SupplyStatus, WatchdogStatus,
 };
 use crate::link::{Cause, State};
 use crate::pool::record::{BlockBelow, Difficulties};
 use crate::pool::status::{PoolPhase, PoolStatus, PoolsStatus, Traffic};
 use crate::work::ChainIndex;
+use cgminer_board::file::Quantity;
 use cgminer_board::power::VoltageLimits;
 use cgminer_board::thermal::{FanCondition, FanMode, Throttle, Tier, Tiers};
-use cgminer_hal::units::{Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Rpm, Watts};
+use cgminer_hal::units::{
+    Amperes, Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Rpm, Watts,
+};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -95,6 +98,25 @@ pub fn keeper() -> KeeperStatus {
             fed_seconds_ago: Some(1.0),
         },
         locate: false,
+        analog: vec![
+            AnalogStatus {
+                name: "board 0 current".into(),
+                chain: Some(0),
+                measures: Quantity::Current,
+                reading: Some(AnalogReading::Current(Amperes(75.5))),
+                age_seconds: Some(0.5),
+                failing: false,
+            },
+            AnalogStatus {
+                name: "rail".into(),
+                chain: None,
+                measures: Quantity::Voltage,
+                reading: None,
+                age_seconds: None,
+                failing: true,
+            },
+        ],
+        claim_seconds: None,
     }
 }
 

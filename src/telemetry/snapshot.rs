@@ -8,7 +8,7 @@ use super::measured::Measured;
 use super::process::Process;
 use crate::chain::status::{ChainCounters, ChainPhase, ChipCounters};
 use cgminer_hal::units::{
-    Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Quantity, Rpm, Watts,
+    Amperes, Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Quantity, Rpm, Watts,
 };
 use serde::Serialize;
 
@@ -44,6 +44,8 @@ pub struct Snapshot {
     pub fans: Vec<Fan>,
     /// Temperature sensors.
     pub temperatures: Vec<Temperature>,
+    /// Analogue inputs.
+    pub analog: Vec<Analog>,
     /// The supply; null while the keeper has not reported.
     pub supply: Option<Supply>,
     /// Pools.
@@ -136,6 +138,8 @@ pub struct Keeper {
     pub watchdog_armed: Option<bool>,
     /// Whether the machine blinks to be found.
     pub locate: Option<bool>,
+    /// Seconds for which the first token may still be claimed over the network, since the locate button was pressed.
+    pub claim_s: Option<f64>,
 }
 
 /// Restarts after faults.
@@ -412,6 +416,27 @@ pub struct Temperature {
     pub acted_on: Option<Celsius>,
     /// Why its latest reading is not believed.
     pub fault: Option<String>,
+}
+
+/// One analogue input. Nothing is decided on it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Analog {
+    /// Name in the board file.
+    pub name: String,
+    /// Chain it belongs to.
+    pub chain: Option<u8>,
+    /// What it says.
+    pub reading: AnalogValue,
+}
+
+/// A voltage or a current, by its unit.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum AnalogValue {
+    /// In mV.
+    Voltage(Measured<Millivolts>),
+    /// In A.
+    Current(Measured<Amperes>),
 }
 
 /// The supply.

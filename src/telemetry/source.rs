@@ -134,6 +134,7 @@ impl SnapshotSource {
             chains: shared.chains(&chains, &recorder, (keeper, heard), &pools, now),
             fans: from_keeper::fans(keeper, heard),
             temperatures: from_keeper::temperatures(keeper, heard),
+            analog: from_keeper::analog(keeper, heard),
             supply,
             pools: from_pools::pools(&pools, now),
             last_event: recorder.events.last_number(),
@@ -148,6 +149,14 @@ impl SnapshotSource {
     /// The past day, a moment each [`super::HISTORY_STEP`], oldest first.
     pub fn history(&self) -> Vec<Moment> {
         self.shared.history().moments()
+    }
+
+    /// Whether somebody at the machine has just pressed its button, so that its first token may be claimed from outside.
+    pub fn is_claim_open(&self) -> bool {
+        let silence = self.shared.recorder().keeper_silence(Instant::now());
+        let keeper = self.shared.inputs.keeper.borrow();
+        let rest = keeper.as_ref().and_then(|keeper| keeper.claim_seconds);
+        rest.is_some_and(|rest| silence.as_secs_f64() < rest)
     }
 
     /// Whether every loop does its work.

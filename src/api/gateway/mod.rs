@@ -49,6 +49,7 @@ struct Shared {
     gatekeeper: Mutex<Gatekeeper>,
     answering: Semaphore,
     feed: live::Feed,
+    source: SnapshotSource,
 }
 
 /// Takes the socket's file away at the end.
@@ -82,7 +83,8 @@ impl Gateway {
                 control,
                 gatekeeper: Mutex::default(),
                 answering: Semaphore::new(ANSWERED_AT_ONCE),
-                feed: live::Feed::new(source),
+                feed: live::Feed::new(source.clone()),
+                source,
             }),
             network_permits: Arc::new(Semaphore::new(settings.maximum_connections.into())),
             network: None,
@@ -236,6 +238,12 @@ impl Shared {
         let mut gatekeeper = self.gatekeeper();
         gatekeeper.admit(address, access.requests_per_second, now)?;
         gatekeeper.identify(address, head.authorization.as_deref(), &access, now)
+    }
+
+    /// Whether the first token may be claimed by whoever asks now.
+    fn may_claim(&self, caller: &Caller) -> bool {
+        let pressed = self.source.is_claim_open();
+        self.control.access.borrow().may_claim(caller, pressed)
     }
 
     /// Holds who asks against what is asked.

@@ -92,7 +92,11 @@ async fn keep(
         }
     };
     let done = tokio::select! {
-        ended = &mut keeper => return ended.map_err(|error| Failure::Other(error.to_string())),
+        ended = &mut keeper => {
+            return ended
+                .map_err(|error| Failure::Other(error.to_string()))
+                .and_then(Failure::of_end);
+        }
         done = work => done,
     };
     drop(end);
@@ -109,7 +113,9 @@ async fn keep(
         Ok::<(), Failure>(())
     };
     tokio::select! {
-        ended = &mut keeper => ended.map_err(|error| Failure::Other(error.to_string()))?,
+        ended = &mut keeper => {
+            ended.map_err(|error| Failure::Other(error.to_string()))?;
+        }
         left = early => {
             left?;
             drop(keeper);

@@ -3,6 +3,7 @@
 use super::super::proofs::LoopRule;
 use super::super::state::State;
 use crate::link::Loop;
+use cgminer_board::file::Quantity;
 use cgminer_board::moment::Moment;
 use cgminer_board::power::{SupplyReading, VoltageLimits};
 use cgminer_board::thermal::{self, FanMode, Observation};
@@ -37,8 +38,21 @@ pub struct Settings {
     pub power_limit: Watts,
     /// Who sets the fans at first.
     pub fan_mode: FanMode,
+    /// Analogue inputs, in the order of their indices.
+    pub analog: Vec<Analog>,
     /// Loops of the keeper that must prove themselves.
     pub loops: Vec<LoopRule>,
+}
+
+/// An analogue input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Analog {
+    /// Its name in the board file.
+    pub name: String,
+    /// Chain that it belongs to.
+    pub chain: Option<u8>,
+    /// What it measures.
+    pub measures: Quantity,
 }
 
 /// What happened since the last decision.

@@ -54,6 +54,7 @@ fn settings() -> Settings {
         default_voltage: Millivolts(13_000),
         power_limit: Watts(3_500.0),
         fan_mode: FanMode::Auto,
+        analog: Vec::new(),
         loops: vec![LoopRule {
             name: "bench".into(),
             deadline: Duration::from_secs(5),

@@ -1,6 +1,7 @@
 //! From a board file to the workers that keep its machine.
 
 mod controllers;
+mod inputs;
 mod parts;
 mod settings;
 mod supply;
@@ -99,6 +100,8 @@ fn assemble(
         Ok(controllers) => workers.extend(controllers),
         Err(error) => failures.push(error),
     }
+    workers.extend(inputs::buttons(board, devices));
+    workers.extend(inputs::converters(board, devices));
     let machine = Machine {
         settings: settings::guard(board, board.supply.as_ref(), choices),
         workers,
@@ -181,4 +184,10 @@ fn sensors(
     }
     let worker = |(bus, parts)| Box::new(SensorWorker::new(bus, parts)) as Box<dyn Worker>;
     buses.into_iter().map(worker).collect()
+}
+
+/// What the guard has to know of a board, without its hardware.
+#[cfg(test)]
+pub(super) fn settings_for_tests(board: &BoardFile) -> super::guard::Settings {
+    settings::guard(board, board.supply.as_ref(), &Choices::default())
 }

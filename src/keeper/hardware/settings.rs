@@ -58,6 +58,7 @@ pub(super) fn guard(board: &BoardFile, supply: Option<&SupplySpec>, choices: &Ch
         default_voltage: wanted.unwrap_or(range.default_mv),
         power_limit: board.power.limit_w,
         fan_mode: fan_mode(board, choices),
+        analog: super::inputs::analog(board),
         loops: Vec::new(),
     }
 }

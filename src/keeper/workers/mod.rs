@@ -2,11 +2,15 @@
 //!
 //! A part may block for as long as its bus does; each worker has a thread of its own for that.
 
+mod analog;
+mod buttons;
 mod fans;
 mod lines;
 mod sensors;
 mod supply;
 
+pub use analog::{AnalogInput, AnalogWorker, Converter};
+pub use buttons::{ButtonsWorker, Press, RESET_HELD};
 pub use fans::FanWorker;
 pub use lines::{Line, LinesWorker};
 pub use sensors::SensorWorker;

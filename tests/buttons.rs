@@ -1,0 +1,131 @@
+//! The buttons of a whole machine: an emulated one on virtual time, its lines pulled by hand.
+#![cfg(feature = "emulator")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use cgminer_board::file::Catalog;
+use cgminer_emulator::clock::Clock;
+use cgminer_emulator::machine::{Machine, MachineSettings};
+use cgminer_hal::emulated::{GpioLine, Wiring};
+use cgminer_hal::gpio::LineId;
+use cgminer_rs::keeper::factory_reset::FLAG;
+use cgminer_rs::keeper::hardware::{self, Choices};
+use cgminer_rs::keeper::host::TaskHost;
+use cgminer_rs::keeper::worker::Placement;
+use cgminer_rs::keeper::{self, Ended, KeeperStatus, Setup};
+use cgminer_rs::link::{Loop, MinerEnd};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+struct Bench {
+    wiring: Wiring,
+    status: watch::Receiver<Option<Arc<KeeperStatus>>>,
+    keeper: JoinHandle<Ended>,
+    kept: tempfile::TempDir,
+    _machine: JoinHandle<()>,
+}
+
+impl Bench {
+    /// A machine whose keeper runs, with a miner that only lives.
+    async fn start() -> Self {
+        let mut settings = MachineSettings::l7().unwrap();
+        settings.chains.iter_mut().for_each(|chain| chain.chips = 1);
+        let mut machine = Machine::new(settings, 7, Clock::tokio());
+        let wiring = machine.devices();
+        let catalog = Catalog::load(None).unwrap();
+        let board = catalog.get("emulated").unwrap();
+        let kept_machine = hardware::open(board, &mut wiring.clone(), &Choices::default()).unwrap();
+        let machine = tokio::spawn(async move {
+            loop {
+                machine.step();
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+        let kept = tempfile::tempdir().unwrap();
+        let (sender, status) = watch::channel(None);
+        let setup = Setup {
+            kept: kept.path().join("keeper.json"),
+            socket: None,
+            placement: Placement::Task,
+            status: sender,
+        };
+        let host = TaskHost::new(|link| Box::pin(live(link)));
+        let keeper = tokio::spawn(async move {
+            keeper::run(kept_machine, Box::new(host), setup, std::future::pending())
+                .await
+                .unwrap()
+        });
+        let bench = Self {
+            wiring,
+            status,
+            keeper,
+            kept,
+            _machine: machine,
+        };
+        sleep(Duration::from_secs(5)).await;
+        bench
+    }
+
+    fn button(&self, name: &str) -> GpioLine {
+        self.wiring.line(&LineId::Name(name.into()), true)
+    }
+
+    async fn press(&self, name: &str, time: Duration) {
+        let line = self.button(name);
+        line.set(false);
+        sleep(time).await;
+        line.set(true);
+        sleep(Duration::from_secs(2)).await;
+    }
+
+    fn seen(&self) -> Arc<KeeperStatus> {
+        self.status.borrow().clone().unwrap()
+    }
+}
+
+async fn live(link: MinerEnd) -> String {
+    let mut stop = link.stop();
+    loop {
+        for one in Loop::ALL {
+            link.alive(one);
+        }
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return "ended as asked".into(),
+            () = sleep(Duration::from_secs(1)) => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_locate_button_makes_the_machine_blink_and_claimable_for_two_minutes() {
+    let bench = Bench::start().await;
+    assert!(!bench.seen().locate && bench.seen().claim_seconds.is_none());
+    bench.press("BUTTON_IP", Duration::from_millis(500)).await;
+    let seen = bench.seen();
+    assert!(seen.locate);
+    assert!(
+        seen.claim_seconds
+            .is_some_and(|rest| (110.0..=120.0).contains(&rest))
+    );
+    bench.press("BUTTON_IP", Duration::from_secs(4)).await;
+    assert!(!bench.seen().locate);
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(bench.seen().claim_seconds, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reset_button_stops_the_machine_and_leaves_its_wish_when_it_is_held() {
+    let bench = Bench::start().await;
+    bench.press("BUTTON_RESET", Duration::from_secs(8)).await;
+    assert!(!bench.keeper.is_finished());
+    let flag = bench.kept.path().join(FLAG);
+    assert!(!flag.exists());
+    bench.press("BUTTON_RESET", Duration::from_secs(12)).await;
+    let ended = bench.keeper.await.unwrap();
+    assert_eq!(ended, Ended::FactoryReset);
+    assert!(flag.exists());
+    let kept = std::fs::read_to_string(bench.kept.path().join("keeper.json")).unwrap();
+    assert!(kept.contains(r#""running":false"#), "{kept}");
+}
