@@ -14,7 +14,7 @@
 //!   any but Stopped ──stop wanted──► Stopping ──rail off and cool──► Stopped
 //! ```
 //!
-//! A rail that is on where it must be off latches from every state.
+//! A rail that is on where it must be off latches from every state without power, but for Stopped, which is the end.
 
 pub use crate::link::State;
 
@@ -83,7 +83,7 @@ impl State {
             Stopping,
         };
         match (self, event) {
-            (Boot | Standby | Dangerous | CoolDown | Stopping, Event::RailStuck)
+            (Boot | Standby | Dangerous | CoolDown | FanOnly | Stopping, Event::RailStuck)
             | (Boot | Standby | CoolDown, Event::GivenUp) => Latched,
             (
                 Boot | Standby | PowerUp | Running | Hot | Dangerous | CoolDown | FanOnly | Latched,
@@ -132,7 +132,7 @@ mod tests {
             [Boot, Standby, PowerUp, Running, Hot].map(|state| (state, Event::Trip, Dangerous)),
         );
         moves.extend(
-            [Boot, Standby, Dangerous, CoolDown, Stopping]
+            [Boot, Standby, Dangerous, CoolDown, FanOnly, Stopping]
                 .map(|state| (state, Event::RailStuck, Latched)),
         );
         let stoppable = [
