@@ -28,8 +28,7 @@ pub use network::Network;
 pub use recipe::Recipe;
 pub use schema::{
     ApiSection, BoardSection, ChainsSection, Config, CoolingMode, CoolingSection, FleetSection,
-    KeeperSection,
-    Listen, LogFormat, LogLevel, LogSection, PoolSection, PoolsSection, RpcSection,
+    KeeperSection, Listen, LogFormat, LogLevel, LogSection, PoolSection, PoolsSection, RpcSection,
 };
 pub use secret::{REDACTED, Secret};
 pub use token::{FreshToken, Role, TokenSection, hash, is_hash};
