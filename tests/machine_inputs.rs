@@ -1,23 +1,40 @@
-//! The buttons of a whole machine: an emulated one on virtual time, its lines pulled by hand.
+//! Buttons and analogue inputs of a whole machine: an emulated one on virtual time, its lines pulled by hand.
 #![cfg(feature = "emulator")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use cgminer_board::file::Catalog;
+use cgminer_board::file::BoardFile;
 use cgminer_emulator::clock::Clock;
-use cgminer_emulator::machine::{Machine, MachineSettings};
+use cgminer_emulator::machine::{AdcWiring, Machine, MachineSettings};
 use cgminer_hal::emulated::{GpioLine, Wiring};
 use cgminer_hal::gpio::LineId;
+use cgminer_hal::units::Amperes;
 use cgminer_rs::keeper::factory_reset::FLAG;
 use cgminer_rs::keeper::hardware::{self, Choices};
 use cgminer_rs::keeper::host::TaskHost;
 use cgminer_rs::keeper::worker::Placement;
 use cgminer_rs::keeper::{self, Ended, KeeperStatus, Setup};
+use cgminer_rs::link::status::AnalogReading;
 use cgminer_rs::link::{Loop, MinerEnd};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+
+const BOARD: &str = include_str!("../board/boards/emulated.toml");
+const ADC: &str = r#"
+[[adc]]
+part = "mcp3208"
+spi = { device = "spidev0.0", clock_hz = 1000000, mode = 0 }
+reference_mv = 3300
+channels = [{ channel = 0, name = "board 0 current", measures = "current", per_volt = 50.0, chain = 0 }]
+
+[[adc]]
+part = "mcp3208"
+spi = { device = "spidev9.9", clock_hz = 1000000, mode = 0 }
+reference_mv = 3300
+channels = [{ channel = 3, name = "nowhere", measures = "voltage", per_volt = 6.0 }]
+"#;
 
 struct Bench {
     wiring: Wiring,
@@ -31,12 +48,17 @@ impl Bench {
     /// A machine whose keeper runs, with a miner that only lives.
     async fn start() -> Self {
         let mut settings = MachineSettings::l7().unwrap();
+        settings.adcs.push(AdcWiring {
+            device: "spidev0.0".into(),
+            reference_mv: 3_300,
+            amperes_per_volt: 50.0,
+        });
         settings.chains.iter_mut().for_each(|chain| chain.chips = 1);
         let mut machine = Machine::new(settings, 7, Clock::tokio());
         let wiring = machine.devices();
-        let catalog = Catalog::load(None).unwrap();
-        let board = catalog.get("emulated").unwrap();
-        let kept_machine = hardware::open(board, &mut wiring.clone(), &Choices::default()).unwrap();
+        let board = BoardFile::parse(&format!("{BOARD}{ADC}"), "a test").unwrap();
+        let kept_machine =
+            hardware::open(&board, &mut wiring.clone(), &Choices::default()).unwrap();
         let machine = tokio::spawn(async move {
             loop {
                 machine.step();
@@ -128,4 +150,24 @@ async fn the_reset_button_stops_the_machine_and_leaves_its_wish_when_it_is_held(
     assert!(flag.exists());
     let kept = std::fs::read_to_string(bench.kept.path().join("keeper.json")).unwrap();
     assert!(kept.contains(r#""running":false"#), "{kept}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_converter_is_read_with_its_age_and_one_that_is_not_there_stops_nothing() {
+    let bench = Bench::start().await;
+    let seen = bench.seen();
+    let [current, nowhere] = seen.analog.as_slice() else {
+        panic!("{:?}", seen.analog);
+    };
+    assert_eq!(
+        (current.name.as_str(), current.chain),
+        ("board 0 current", Some(0))
+    );
+    let Some(AnalogReading::Current(Amperes(amperes))) = current.reading else {
+        panic!("{current:?}");
+    };
+    assert!(amperes.abs() < 1.0, "no power, no current: {amperes}");
+    assert!(current.age_seconds.is_some_and(|age| age <= 2.0));
+    assert_eq!((nowhere.reading, nowhere.age_seconds), (None, None));
+    assert_ne!(seen.state, cgminer_rs::link::State::FanOnly);
 }
