@@ -5,20 +5,27 @@ use super::settings::Deadlines;
 use super::trust::CertificatePin;
 use super::url::{Host, PoolUrl, Transport};
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, sleep_until, timeout};
 
-/// Addresses of one name that are tried; a name with more is answered by more than one try.
+/// Addresses of one name that are tried at once; of a name with more, the next try takes the next.
 const MOST_ADDRESSES: usize = 8;
+/// Addresses of one name that are known of at all.
+const MOST_FOUND: usize = 64;
+/// How long an address is waited for before the next is dialled beside it: long enough that a living
+/// one is alone, short enough that a whole list of black holes is passed within one try.
+const STAGGER: Duration = Duration::from_secs(1);
 /// Names whose look-ups may hang in the system's resolver at once.
 const LOOKUPS: usize = 16;
 /// Stack of a look-up thread.
@@ -157,7 +164,13 @@ pub trait Dialer: Send + Sync {
 pub struct DirectConnector<R = SystemResolver, D = TcpDialer> {
     resolver: R,
     dialer: D,
+    turns: Turns,
 }
+
+/// An address that is being dialled.
+type Dial<'a> = (SocketAddr, Boxed<'a, Dialled>);
+/// What came of it within its deadline.
+type Dialled = Result<io::Result<Box<dyn Stream>>, Elapsed>;
 
 impl DirectConnector {
     /// By the system's resolver, over TCP.
@@ -169,7 +182,11 @@ impl DirectConnector {
 impl<R: Resolver, D: Dialer> DirectConnector<R, D> {
     /// By the given resolver and dialer.
     pub fn new(resolver: R, dialer: D) -> Self {
-        Self { resolver, dialer }
+        Self {
+            resolver,
+            dialer,
+            turns: Turns::default(),
+        }
     }
 
     async fn connect_any(
@@ -177,13 +194,57 @@ impl<R: Resolver, D: Dialer> DirectConnector<R, D> {
         url: &PoolUrl,
         deadlines: &Deadlines,
     ) -> Result<Connection, ConnectError> {
-        let addresses = self.addresses(url, deadlines.resolve).await?;
+        let found = self.addresses(url, deadlines.resolve).await?;
+        let many = found.len() > MOST_ADDRESSES;
+        let begin = if many { self.turns.of(&url.host) } else { 0 };
+        let addresses = found.iter().cycle().skip(begin % found.len().max(1));
+        let addresses = addresses.take(found.len().min(MOST_ADDRESSES)).copied();
+        if many {
+            // Until one of these has answered, the next try is for those behind them.
+            self.turns.set(&url.host, begin + MOST_ADDRESSES);
+        }
+        let connection = self.first_of(addresses, url, deadlines).await?;
+        if many {
+            self.turns.set(&url.host, begin);
+        }
+        Ok(connection)
+    }
+
+    /// Dials the addresses, one each [`STAGGER`] or as soon as the one before it has failed; the
+    /// first that answers is taken.
+    async fn first_of(
+        &self,
+        mut addresses: impl Iterator<Item = SocketAddr>,
+        url: &PoolUrl,
+        deadlines: &Deadlines,
+    ) -> Result<Connection, ConnectError> {
         let mut failure = ConnectError::ResolveTimeout {
             name: url.host.to_string(),
             within: deadlines.resolve,
         };
-        for (tried, address) in addresses.into_iter().enumerate() {
-            let error = match timeout(deadlines.connect, self.dialer.dial(address)).await {
+        let mut dials: Vec<Dial<'_>> = Vec::with_capacity(MOST_ADDRESSES);
+        let mut next = addresses.next();
+        let mut next_at = Instant::now();
+        let mut tried = 0;
+        loop {
+            if dials.is_empty() || Instant::now() >= next_at {
+                match next.take() {
+                    Some(address) => {
+                        let dial = timeout(deadlines.connect, self.dialer.dial(address));
+                        dials.push((address, Box::pin(dial)));
+                        next = addresses.next();
+                        next_at = Instant::now() + STAGGER;
+                    }
+                    None if dials.is_empty() => return Err(failure),
+                    None => {}
+                }
+            }
+            let (address, outcome) = tokio::select! {
+                biased;
+                answered = first_answer(&mut dials) => answered,
+                () = sleep_until(next_at), if next.is_some() => continue,
+            };
+            let error = match outcome {
                 Ok(Ok(stream)) => {
                     return Ok(Connection {
                         stream,
@@ -194,13 +255,14 @@ impl<R: Resolver, D: Dialer> DirectConnector<R, D> {
                 Ok(Err(error)) => error,
                 Err(_) => io::Error::new(io::ErrorKind::TimedOut, "no answer"),
             };
+            tried += 1;
+            next_at = Instant::now();
             failure = ConnectError::Unreachable {
                 address,
-                tried: tried + 1,
+                tried,
                 error,
             };
         }
-        Err(failure)
     }
 
     async fn addresses(
@@ -259,20 +321,57 @@ impl<R: Resolver, D: Dialer> Connector for DirectConnector<R, D> {
     }
 }
 
-/// IPv6 and IPv4 in turn, so that one broken family costs one deadline and not all of them.
+/// The first of these dials that comes to an end; it is taken out.
+async fn first_answer(dials: &mut Vec<Dial<'_>>) -> (SocketAddr, Dialled) {
+    poll_fn(|context| {
+        let answered = dials.iter_mut().enumerate().find_map(|(at, (_, dial))| {
+            match dial.as_mut().poll(context) {
+                Poll::Ready(outcome) => Some((at, outcome)),
+                Poll::Pending => None,
+            }
+        });
+        match answered {
+            Some((at, outcome)) => Poll::Ready((dials.remove(at).0, outcome)),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Where in its list the next try begins, for names with more addresses than one try takes.
+#[derive(Debug, Default)]
+struct Turns(Mutex<HashMap<Box<str>, usize>>);
+
+impl Turns {
+    fn of(&self, host: &Host) -> usize {
+        let turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.get(&*host.to_string()).copied().unwrap_or(0)
+    }
+
+    fn set(&self, host: &Host, begin: usize) {
+        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if turns.len() >= LOOKUPS {
+            // Beginning at the front again is all that forgetting does.
+            turns.clear();
+        }
+        turns.insert(host.to_string().into(), begin);
+    }
+}
+
+/// IPv6 and IPv4 in turn, so that one broken family does not stand before the other.
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let (mut v6, mut v4) = (
         addresses.iter().filter(|address| address.is_ipv6()),
         addresses.iter().filter(|address| address.is_ipv4()),
     );
-    let mut order = Vec::with_capacity(addresses.len().min(MOST_ADDRESSES));
+    let mut order = Vec::with_capacity(addresses.len().min(MOST_FOUND));
     loop {
         let pair = [v6.next(), v4.next()];
         if pair == [None, None] {
             break;
         }
         for address in pair.into_iter().flatten() {
-            if order.len() < MOST_ADDRESSES && !order.contains(address) {
+            if order.len() < MOST_FOUND && !order.contains(address) {
                 order.push(*address);
             }
         }
@@ -356,129 +455,4 @@ impl Dialer for TcpDialer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Table(Vec<SocketAddr>);
-
-    impl Resolver for Table {
-        fn resolve<'a>(&'a self, _: &'a str, _: u16) -> Boxed<'a, io::Result<Vec<SocketAddr>>> {
-            Box::pin(async { Ok(self.0.clone()) })
-        }
-    }
-
-    /// Black holes all but one address.
-    struct Holes {
-        alive: SocketAddr,
-        tried: Mutex<Vec<SocketAddr>>,
-    }
-
-    impl Dialer for &'static Holes {
-        fn dial(&self, address: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
-            self.tried.lock().unwrap().push(address);
-            let holes: &'static Holes = self;
-            Box::pin(async move {
-                if address != holes.alive {
-                    std::future::pending::<()>().await;
-                }
-                Ok(Box::new(tokio::io::duplex(16).0) as Box<dyn Stream>)
-            })
-        }
-    }
-
-    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
-        texts.iter().map(|text| text.parse().unwrap()).collect()
-    }
-
-    #[test]
-    fn families_are_tried_in_turn_and_the_number_is_bounded() {
-        let found = addresses(&[
-            "192.0.2.1:1",
-            "192.0.2.2:1",
-            "192.0.2.2:1",
-            "[2001:db8::1]:1",
-        ]);
-        let order = addresses(&["[2001:db8::1]:1", "192.0.2.1:1", "192.0.2.2:1"]);
-        assert_eq!(interleaved(&found), order);
-        let many: Vec<_> = (0..50)
-            .map(|n| SocketAddr::from(([192, 0, 2, n], 1)))
-            .collect();
-        assert_eq!(interleaved(&many).len(), MOST_ADDRESSES);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn every_address_is_tried_and_black_holes_cost_one_deadline_each() {
-        let all = addresses(&["192.0.2.1:1", "[2001:db8::1]:1", "192.0.2.3:1"]);
-        let holes: &'static Holes = Box::leak(Box::new(Holes {
-            alive: "192.0.2.3:1".parse().unwrap(),
-            tried: Mutex::default(),
-        }));
-        let connector = DirectConnector::new(Table(all.clone()), holes);
-        let url: PoolUrl = "pool.example.com:1".parse().unwrap();
-        let began = tokio::time::Instant::now();
-        let deadlines = Deadlines::default();
-        let connection = connector.connect(&url, &deadlines).await.ok().unwrap();
-        assert_eq!(connection.peer, "192.0.2.3:1");
-        assert_eq!(began.elapsed(), 2 * deadlines.connect);
-        assert_eq!(holes.tried.lock().unwrap().len(), 3);
-    }
-
-    #[tokio::test]
-    async fn the_system_finds_localhost_and_tcp_reaches_it() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let url: PoolUrl = format!("localhost:{port}").parse().unwrap();
-        let deadlines = Deadlines::default();
-        let connector = DirectConnector::system();
-        let connection = connector.connect(&url, &deadlines).await.ok().unwrap();
-        assert_eq!(connection.peer, format!("127.0.0.1:{port}"));
-    }
-
-    #[tokio::test]
-    async fn a_name_whose_look_up_hangs_gets_no_second_thread_and_stalls_no_other() {
-        let resolver = SystemResolver::default();
-        let hanging = resolver
-            .turn("dead.example.com")
-            .unwrap()
-            .acquire_owned()
-            .await
-            .unwrap();
-        let again = resolver.resolve("dead.example.com", 1);
-        assert!(timeout(Duration::from_millis(20), again).await.is_err());
-        assert!(!resolver.resolve("127.0.0.1", 1).await.unwrap().is_empty());
-        drop(hanging);
-        assert_eq!(
-            resolver
-                .turn("dead.example.com")
-                .unwrap()
-                .available_permits(),
-            1
-        );
-    }
-
-    #[tokio::test]
-    async fn an_onion_name_is_never_looked_up() {
-        let url: PoolUrl = "stratum+tcp://poolpoolpool.onion:3333".parse().unwrap();
-        let holes: &'static Holes = Box::leak(Box::new(Holes {
-            alive: "192.0.2.3:1".parse().unwrap(),
-            tried: Mutex::default(),
-        }));
-        let connector = DirectConnector::new(Table(vec![holes.alive]), holes);
-        let deadlines = Deadlines::default();
-        let error = connector.connect(&url, &deadlines).await.err().unwrap();
-        assert!(error.to_string().contains("socks5://"), "{error}");
-        assert!(holes.tried.lock().unwrap().is_empty());
-    }
-
-    #[tokio::test]
-    async fn an_address_that_asks_for_tls_is_never_spoken_to_in_the_clear() {
-        let url: PoolUrl = "stratum+tls://pool.example.com:443".parse().unwrap();
-        let deadlines = Deadlines::default();
-        let error = DirectConnector::system()
-            .connect(&url, &deadlines)
-            .await
-            .err()
-            .unwrap();
-        assert!(error.to_string().contains("stratum+tcp://"), "{error}");
-    }
-}
+mod tests;
