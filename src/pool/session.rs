@@ -270,12 +270,19 @@ impl Session {
             if let Some(limit) = now.checked_sub(deadlines.submit_reply) {
                 self.ledger.expire(limit);
             }
-            self.judge_pool();
+            self.judge_pool(now);
         }
         if let Some((_, reason)) = self.farewell.take_if(|(at, _)| now >= *at) {
             self.end(reason);
         } else if now >= self.last_line_at + deadlines.silence {
             self.end(EndReason::Silent);
+        }
+    }
+
+    /// The pool has closed the connection, or reset it. If it had asked for a new one, that is why.
+    pub fn on_closed(&mut self) {
+        if let Some((_, reason)) = self.farewell.take() {
+            self.end(reason);
         }
     }
 
@@ -286,7 +293,7 @@ impl Session {
         }
         let mask = self.jobs.mask();
         // A block is worth a reject. The mask may have shrunk since the job was made.
-        let is_live = share.is_block || self.jobs.is_live(share.job.sequence);
+        let is_live = share.is_block || self.jobs.is_live(share.job.sequence, &share.hash);
         if !is_live || share.version_bits & !mask.unwrap_or(0) != 0 {
             self.ledger.withheld(share);
             return Err(Withheld::Stale);
@@ -402,7 +409,7 @@ impl Session {
         if let Some(error) = refusal {
             tracing::warn!(pool = %self.settings.url, %error, "share rejected");
         }
-        self.judge_pool();
+        self.judge_pool(now);
         let all_answered = self.ledger.oldest_sent_at().is_none();
         if let Some((_, reason)) = self.farewell.take_if(|_| all_answered) {
             self.end(reason);
@@ -469,8 +476,8 @@ impl Session {
         )
     }
 
-    fn judge_pool(&mut self) {
-        match self.ledger.distrust() {
+    fn judge_pool(&mut self, now: Instant) {
+        match self.ledger.distrust(now) {
             None => {}
             Some(Distrust::NoAnswers) => self.end(EndReason::SharesUnanswered),
             Some(Distrust::Rejects(last)) => self.end(EndReason::SharesRejected(last)),

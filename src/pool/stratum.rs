@@ -142,8 +142,9 @@ impl Task {
                 self.status.phase = PoolPhase::Idle;
                 self.report();
                 self.discard_shares();
-                if self.ports.wanted.changed().await.is_err() {
-                    return false;
+                tokio::select! {
+                    changed = self.ports.wanted.changed() => if changed.is_err() { return false },
+                    Some(share) = self.ports.shares.recv() => self.share_is_late(&share),
                 }
             }
             if Instant::now() >= at {
@@ -259,7 +260,14 @@ impl Task {
                     }
                 }
                 read = stream.read(&mut bytes) => match read {
-                    Ok(0) => return Left::Broken(io::ErrorKind::UnexpectedEof.into()),
+                    Ok(0) => {
+                        // What stands behind the last line end was the last line.
+                        reader.push(b"\n");
+                        while let Some(line) = reader.next_line() {
+                            session.on_line(line, Instant::now());
+                        }
+                        return closed(session, io::ErrorKind::UnexpectedEof.into());
+                    }
                     Ok(length) => {
                         let now = Instant::now();
                         self.status.traffic.get_or_insert_default().read += length as u64;
@@ -269,7 +277,7 @@ impl Task {
                         }
                         session.on_over_long(reader.take_over_long());
                     }
-                    Err(error) => return Left::Broken(error),
+                    Err(error) => return closed(session, error),
                 },
                 () = sleep_until(session.next_deadline()) => session.on_timer(Instant::now()),
                 () = not_wanted(&mut self.ports.wanted) => return Left::NotWanted,
@@ -313,6 +321,15 @@ impl Task {
 
     fn report(&self) {
         self.ports.report(self.status.clone());
+    }
+}
+
+/// Why a session is left whose connection the pool has ended.
+fn closed(session: &mut Session, error: io::Error) -> Left {
+    session.on_closed();
+    match session.ended() {
+        Some(reason) => Left::Ended(reason.clone()),
+        None => Left::Broken(error),
     }
 }
 

@@ -47,6 +47,8 @@ struct Current {
 struct LiveJob {
     sequence: u64,
     id: JobId,
+    /// The pool has sent it again with this target since, and may judge by either.
+    also_meets: Option<Target>,
 }
 
 impl JobMaker {
@@ -143,7 +145,20 @@ impl JobMaker {
             }
             None => template.clean = true,
         }
-        if template.clean {
+        let is_again = self.current.as_ref().is_some_and(|current| {
+            current.extranonce == extranonce && current.template.is_same_work(&template)
+        });
+        if is_again {
+            // The same work for another target: a share of its first make that meets both is as good as ever.
+            for live in &mut self.live {
+                if *live.id.0 == *template.job_id {
+                    live.also_meets = Some(target);
+                }
+            }
+            let id = &*template.job_id;
+            let clean = template.clean;
+            self.live.retain(|live| !clean || *live.id.0 == *id);
+        } else if template.clean {
             self.live.clear();
         } else {
             // An id given to another job: the pool would judge the old shares by the new job.
@@ -153,12 +168,14 @@ impl JobMaker {
         Some(self.make(template, extranonce, target, guessed_target, now))
     }
 
-    /// Whether shares of this job still count: it was not cleaned away, its id not given to another
-    /// job, and it is not too old.
-    pub fn is_live(&self, sequence: u64) -> bool {
+    /// Whether a share of this job still counts: the job was not cleaned away, its id not given to another one, it is
+    /// not too old, and the share's hash meets what the pool asks of it by now.
+    pub fn is_live(&self, sequence: u64, hash: &[u8; 32]) -> bool {
         self.live
             .binary_search_by_key(&sequence, |live| live.sequence)
-            .is_ok()
+            .ok()
+            .and_then(|at| self.live.get(at))
+            .is_some_and(|live| live.also_meets.is_none_or(|target| target.is_met_by(hash)))
     }
 
     /// A job once more, under another target or mask; shares of its first make still count.
@@ -211,6 +228,7 @@ impl JobMaker {
         let live = LiveJob {
             sequence: job.sequence,
             id: job.id.clone(),
+            also_meets: None,
         };
         self.live.push_back(live);
         self.current = Some(Current {

@@ -19,6 +19,8 @@ const RATE_WINDOW: u32 = 64;
 const RATE_LIMIT: u32 = 48;
 /// Shares without any verdict, one after another, that end a session.
 const UNANSWERED_RUN: u32 = 10;
+/// Rejects in a row that are too many when the first is this long ago: where shares are rare, twenty take hours.
+const LASTING_REJECTS: (u32, Duration) = (3, Duration::from_secs(300));
 /// Rejects, or shares without a verdict, that end a session on probation.
 const PROBATION_RUNS: (u32, u32) = (3, 1);
 
@@ -31,6 +33,8 @@ pub struct Ledger {
     history: u64,
     verdicts: u32,
     reject_run: u32,
+    /// When that run of rejects began.
+    rejects_since: Option<Instant>,
     forgotten_run: u32,
     unanswered_run: u32,
     /// The session before was ended by [`Distrust`], and no share was accepted since.
@@ -68,6 +72,7 @@ impl Ledger {
             history: 0,
             verdicts: 0,
             reject_run: 0,
+            rejects_since: None,
             forgotten_run: 0,
             unanswered_run: 0,
             probation,
@@ -159,6 +164,7 @@ impl Ledger {
                 self.last_accepted_at = Some(now);
                 self.probation = false;
                 self.reject_run = 0;
+                self.rejects_since = None;
                 self.forgotten_run = 0;
             }
             Some(error) => {
@@ -167,6 +173,7 @@ impl Ledger {
                 self.counters
                     .of_chain(chain, |shares| shares.reject(difficulty));
                 self.reject_run += 1;
+                self.rejects_since.get_or_insert(now);
                 let forgotten = matches!(
                     reason,
                     RejectReason::Unauthorized | RejectReason::NotSubscribed
@@ -189,7 +196,7 @@ impl Ledger {
     }
 
     /// Whether the verdicts so far speak against going on.
-    pub fn distrust(&self) -> Option<Distrust> {
+    pub fn distrust(&self, now: Instant) -> Option<Distrust> {
         let last = || self.counters.last_reject.clone().unwrap_or_default();
         let (rejects, unanswered) = if self.probation {
             PROBATION_RUNS
@@ -197,9 +204,14 @@ impl Ledger {
             (REJECT_RUN, UNANSWERED_RUN)
         };
         let rate_is_bad = self.verdicts >= RATE_WINDOW && self.history.count_ones() >= RATE_LIMIT;
+        let (lasting, for_so_long) = LASTING_REJECTS;
+        let rejects_last = self.reject_run >= lasting
+            && self
+                .rejects_since
+                .is_some_and(|since| now >= since + for_so_long);
         if self.forgotten_run >= FORGOTTEN_RUN {
             Some(Distrust::Forgotten(last()))
-        } else if self.reject_run >= rejects || rate_is_bad {
+        } else if self.reject_run >= rejects || rejects_last || rate_is_bad {
             Some(Distrust::Rejects(last()))
         } else if self.unanswered_run >= unanswered {
             Some(Distrust::NoAnswers)

@@ -88,6 +88,33 @@ async fn case_18_lines_come_in_pieces_in_heaps_and_with_rubbish_between() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn case_18_a_last_line_without_an_end_still_counts() {
+    let (mut scene, mut pool, job) = Scene::mining(|_| ()).await;
+    scene.find(&job).await;
+    let submit = pool.expect("mining.submit").await;
+    let verdict = json!({"id": submit["id"], "result": true, "error": null});
+    pool.raw(verdict.to_string().as_bytes()).await;
+    drop(pool);
+    sleep(Duration::from_millis(100)).await;
+    let status = scene.status().await;
+    assert_eq!((status.shares.accepted, status.shares.unanswered), (1, 0));
+    // The same, and a share without a verdict when the pool goes as it had said.
+    let mut pool = scene.accept().await;
+    pool.handshake().await;
+    pool.notify("2", HASH, true).await;
+    let job = scene.job().await;
+    scene.find(&job).await;
+    pool.expect("mining.submit").await;
+    let farewell = json!({"id": null, "method": "client.reconnect", "params": []});
+    pool.raw(farewell.to_string().as_bytes()).await;
+    let failures = scene.status().await.failures;
+    drop(pool);
+    let mut pool = scene.accept().await;
+    pool.handshake().await;
+    assert_eq!(scene.status().await.failures, failures, "it was asked for");
+}
+
+#[tokio::test(start_paused = true)]
 async fn case_19_silence_ends_a_session_and_every_address_is_tried() {
     let (mut scene, pool, _) = Scene::mining(|_| ()).await;
     let address = |text: &str| text.parse().unwrap();

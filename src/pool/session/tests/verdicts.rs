@@ -203,3 +203,28 @@ fn waiting_shares_are_bounded_and_the_oldest_given_up() {
     let shares = talk.session.close().shares;
     assert_eq!((shares.submitted, shares.unanswered), (2000, 2000));
 }
+
+#[test]
+fn three_rejects_over_five_minutes_are_too_many_where_shares_are_rare() {
+    let mut talk = Talk::running();
+    let reject = |talk: &mut Talk, after: u64| {
+        talk.wait(Duration::from_secs(after));
+        talk.notify(&after.to_string(), HASH, true);
+        let line = talk.submit(&share(&talk.job())).unwrap();
+        talk.verdict(&line, &json!(false), &json!([23, "Above target", null]));
+    };
+    talk.notify("0", HASH, true);
+    reject(&mut talk, 100);
+    let line = talk.submit(&share(&talk.job())).unwrap();
+    talk.verdict(&line, &json!(true), &Value::Null);
+    for after in [101, 102, 103] {
+        reject(&mut talk, after);
+        assert!(talk.session.ended().is_none(), "{after}");
+    }
+    reject(&mut talk, 96);
+    assert!(
+        matches!(talk.ended(), EndReason::SharesRejected(_)),
+        "{:?}",
+        talk.ended()
+    );
+}

@@ -174,6 +174,34 @@ fn ids_that_differ_by_a_prefix_or_by_case_are_distinct_jobs() {
 }
 
 #[test]
+fn a_job_sent_again_with_another_difficulty_keeps_shares_that_meet_it() {
+    for clean in [false, true] {
+        let mut talk = Talk::running();
+        talk.notify("1", HASH, true);
+        let first = talk.job();
+        talk.say(&json!({"method": "mining.set_difficulty", "params": [64]}));
+        talk.notify("1", HASH, clean);
+        assert_eq!(talk.job().share_target, target(64.0));
+        let mut old = share(&first);
+        let hash = |limit: Target| {
+            let mut hash = [0; 32];
+            for (bytes, limb) in hash.chunks_exact_mut(8).rev().zip(limit.0) {
+                bytes.copy_from_slice(&limb.to_le_bytes());
+            }
+            hash
+        };
+        old.hash = hash(target(1.0));
+        assert_eq!(
+            talk.submit(&old),
+            Err(Withheld::Stale),
+            "the pool asks for more by now"
+        );
+        old.hash = hash(target(64.0));
+        assert!(talk.submit(&old).is_ok());
+    }
+}
+
+#[test]
 fn an_id_used_again_for_other_work_retires_the_old_job() {
     let mut talk = Talk::running();
     talk.notify("1", HASH, true);
