@@ -18,6 +18,11 @@ const TICK: Duration = Duration::from_secs(1);
 /// Sessions and switches that are remembered; a share is seconds old when it comes.
 const REMEMBERED: usize = 64;
 
+/// How long a pool that is not wanted any more keeps its session, for shares of its last job and verdicts on their way.
+const GRACE: Duration = Duration::from_secs(5);
+/// Removed pools that have this grace at once; one more ends the oldest's.
+const LEAVING: usize = 16;
+
 /// A source with its place in the strategy. Their order is their priority.
 pub struct ConfiguredSource {
     /// The source.
@@ -30,13 +35,11 @@ pub struct ConfiguredSource {
 
 /// Changes while running; none of them touches the chips.
 pub enum Command {
-    /// Replace all pools and the strategy. Sources with the same settings are kept with their
-    /// sessions.
+    /// Replace all pools and the strategy: the one way to add, change, remove and switch off. Sources with the same
+    /// settings are kept with their sessions and all that is known of them.
     Replace(Vec<ConfiguredSource>, StrategyKind),
-    /// Put this pool first (`switchpool` of the cgminer API).
+    /// Put this pool first (`switchpool` of the cgminer API), if the strategy knows a first.
     Prefer(usize),
-    /// Switch a pool on or off.
-    Enable(usize, bool),
     /// Give the chains no work, or work again. Sessions stay.
     Pause(bool),
 }
@@ -68,6 +71,8 @@ struct Manager {
     tasks: JoinSet<()>,
     strategy: Strategy,
     pools: Vec<Pool>,
+    /// Removed pools whose last shares may still come, oldest first.
+    leaving: VecDeque<Pool>,
     /// Names pools for `routes`, for they change their index.
     next_key: u64,
     /// Which pool a session belongs to, newest last.
@@ -94,6 +99,8 @@ struct Pool {
     /// Shares it had accepted, and hashes it had not credited by then.
     last_accepted: (u64, f64),
     record: PoolRecord,
+    /// Since when the strategy wants no session of it.
+    unwanted_since: Option<Instant>,
 }
 
 impl Manager {
@@ -105,6 +112,7 @@ impl Manager {
             tasks: JoinSet::new(),
             strategy: Strategy::new(strategy, sources.len()),
             pools: Vec::new(),
+            leaving: VecDeque::new(),
             next_key: 0,
             routes: VecDeque::new(),
             restamped: VecDeque::new(),
@@ -157,6 +165,7 @@ impl Manager {
         self.ports.jobs.send_replace(None);
         // Without its handle each source hangs up and ends.
         self.pools.clear();
+        self.leaving.clear();
         while self.tasks.join_next().await.is_some() {}
     }
 
@@ -183,6 +192,7 @@ impl Manager {
             failures_when_ready: 0,
             last_accepted: (0, 0.0),
             record: PoolRecord::default(),
+            unwanted_since: None,
         }
     }
 
@@ -190,18 +200,18 @@ impl Manager {
         let views: Vec<PoolView> = self.pools.iter_mut().map(Pool::view).collect();
         let hashes_done = *self.ports.hashes_done.borrow_and_update();
         let before = self.decision.pool;
-        self.decision = self.strategy.decide(&views, hashes_done, Instant::now());
+        let now = Instant::now();
+        self.decision = self.strategy.decide(&views, hashes_done, now);
         if self.paused {
             self.decision = Decision {
                 pool: None,
                 reason: "paused by the owner",
             };
         }
-        for (pool, wanted) in self.pools.iter().zip(self.strategy.wanted(&views)) {
-            pool.handle
-                .wanted
-                .send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
+        for (pool, wanted) in self.pools.iter_mut().zip(self.strategy.wanted(&views)) {
+            pool.want(wanted, now);
         }
+        self.leaving.retain(|pool| pool.has_grace(now));
         self.learn_routes();
         self.publish();
         if self.decision.pool != before {
@@ -274,7 +284,7 @@ impl Manager {
     /// reserve's job may be older than the job that it replaces. And its own `clean` speaks of its
     /// own pool's jobs: those of the pool before it stay good as long as their session lives.
     fn restamp(&mut self, job: Arc<Job>, left: Option<(u64, u64)>) -> Arc<Job> {
-        let left_lives = self.pools.iter().any(|pool| {
+        let left_lives = self.pools.iter().chain(&self.leaving).any(|pool| {
             left.is_some_and(|(key, _)| key == pool.key) && pool.handle.jobs.borrow().is_some()
         });
         let sequence = self.numbers.next_job();
@@ -307,7 +317,8 @@ impl Manager {
             .iter()
             .rev()
             .find(|(known, _)| *known == session);
-        let pool = key.and_then(|(_, key)| self.pools.iter_mut().find(|pool| pool.key == *key));
+        let mut pools = self.pools.iter_mut().chain(&mut self.leaving);
+        let pool = key.and_then(|(_, key)| pools.find(|pool| pool.key == *key));
         let taken = pool.is_some_and(|pool| {
             pool.record.see_share(&share);
             pool.handle.shares.try_send(share).is_ok()
@@ -318,33 +329,44 @@ impl Manager {
     fn obey(&mut self, command: Command) {
         match command {
             Command::Prefer(index) => self.strategy.prefer(index),
-            Command::Enable(index, enabled) => {
-                if let Some(pool) = self.pools.get_mut(index) {
-                    pool.place.enabled = enabled;
-                }
-            }
             Command::Pause(paused) => self.paused = paused,
             Command::Replace(sources, strategy) => self.replace(sources, strategy),
         }
     }
 
     fn replace(&mut self, sources: Vec<ConfiguredSource>, strategy: StrategyKind) {
-        let mut kept = std::mem::take(&mut self.pools);
+        let mut before: Vec<Option<Pool>> = self.pools.drain(..).map(Some).collect();
+        let mut from = Vec::with_capacity(sources.len());
         for configured in sources {
             let fingerprint = configured.source.fingerprint();
-            let same = kept.iter().position(|pool| pool.fingerprint == fingerprint);
-            let pool = match same {
-                Some(at) => Pool {
+            let is_same = |pool: &Pool| pool.fingerprint == fingerprint;
+            let old = before
+                .iter()
+                .position(|pool| pool.as_ref().is_some_and(is_same));
+            let back = self.leaving.iter().position(is_same);
+            let kept = old.and_then(|old| before.get_mut(old)?.take());
+            let kept = kept.or_else(|| self.leaving.remove(back?));
+            let pool = match kept {
+                Some(pool) => Pool {
                     place: configured.place,
                     name: configured.name,
-                    ..kept.swap_remove(at)
+                    ..pool
                 },
                 None => self.start(configured),
             };
+            from.push(old);
             self.pools.push(pool);
         }
-        self.strategy = Strategy::new(strategy, self.pools.len());
-        self.decision.pool = None;
+        for mut removed in before.into_iter().flatten() {
+            removed.unwanted_since.get_or_insert_with(Instant::now);
+            if self.leaving.len() == LEAVING {
+                self.leaving.pop_front();
+            }
+            self.leaving.push_back(removed);
+        }
+        self.strategy.change(strategy, &from);
+        let active = self.decision.pool;
+        self.decision.pool = active.and_then(|old| from.iter().position(|each| *each == Some(old)));
     }
 
     fn report(&self) {
@@ -354,7 +376,12 @@ impl Manager {
             reason: self.decision.reason,
             switches: self.switches,
             shares_without_session: self.shares_without_session,
-            pools: self.pools.iter().map(Pool::status).collect(),
+            pools: self
+                .pools
+                .iter()
+                .zip(self.strategy.accounts())
+                .map(|(pool, hashes)| pool.status(*hashes))
+                .collect(),
         };
         self.ports.status.send_replace(status);
     }
@@ -362,13 +389,34 @@ impl Manager {
 
 impl Pool {
     /// What the source says, with what only the manager knows.
-    fn status(&self) -> PoolStatus {
+    fn status(&self, hashes_given: f64) -> PoolStatus {
         PoolStatus {
             name: self.name.clone(),
             place: self.place,
             record: self.record.clone(),
+            hashes_given,
             ..self.handle.status.borrow().clone()
         }
+    }
+
+    /// Tells the source whether a session is wanted. One that has a job may finish what is on its way.
+    fn want(&mut self, wanted: bool, now: Instant) {
+        if wanted {
+            self.unwanted_since = None;
+        } else {
+            self.unwanted_since.get_or_insert(now);
+        }
+        let grace = !wanted && *self.handle.wanted.borrow() && self.has_grace(now);
+        let wanted = wanted || grace;
+        self.handle
+            .wanted
+            .send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
+    }
+
+    fn has_grace(&self, now: Instant) -> bool {
+        let has_job = self.handle.jobs.borrow().is_some();
+        let since = self.unwanted_since;
+        has_job && since.is_some_and(|since| now < since + GRACE)
     }
 
     fn view(&mut self) -> PoolView {

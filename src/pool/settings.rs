@@ -153,6 +153,16 @@ impl StrategyKind {
     }
 }
 
+impl StrategyKind {
+    /// Whether one pool can be put before the others by hand. Where each has its part of the work, none comes first.
+    pub fn has_a_first(self) -> bool {
+        match self {
+            Self::Failover | Self::RoundRobin | Self::Groups => true,
+            Self::LoadBalance | Self::Quota => false,
+        }
+    }
+}
+
 /// A pool's place in the strategy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {

@@ -116,6 +116,8 @@ pub struct PoolStatus {
     pub failures: u64,
     /// Jobs since start.
     pub jobs: u64,
+    /// Hashes that the chains have done for it since start, by their verified tickets; the manager counts them.
+    pub hashes_given: f64,
     /// Shares since start.
     pub shares: ShareCounters,
     /// Lines since start.

@@ -2,11 +2,13 @@
 
 mod failover;
 mod sharing;
+mod trust;
 
 use super::settings::{Place, StrategyKind};
 use failover::Failover;
 use sharing::{RoundRobin, Sharing};
 use tokio::time::Instant;
+use trust::Trust;
 
 /// What a strategy knows of one pool.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,15 +40,26 @@ pub struct Decision {
     pub reason: &'static str,
 }
 
+impl Decision {
+    /// For this pool for this reason, or for none because none is ready.
+    fn of(pool: Option<usize>, reason: &'static str) -> Self {
+        let reason = pool.map_or("no pool is ready", |_| reason);
+        Self { pool, reason }
+    }
+}
+
 /// A strategy with its memory.
 #[derive(Debug)]
 pub struct Strategy {
     kind: StrategyKind,
-    /// Priority of the pools, best first.
+    /// Pools that the owner has put first by hand, the latest first.
+    preferred: Vec<usize>,
+    /// Priority of the pools, best first: the preferred ones, then the others as configured.
     order: Vec<usize>,
     active: Option<usize>,
     accounts: Vec<f64>,
     counted: Option<f64>,
+    trust: Trust,
     rule: Rule,
 }
 
@@ -57,24 +70,64 @@ enum Rule {
     Sharing(Sharing),
 }
 
+impl Rule {
+    fn new(kind: StrategyKind, pools: usize) -> Self {
+        match kind {
+            StrategyKind::Failover => Self::Failover(Failover::default()),
+            StrategyKind::RoundRobin => Self::RoundRobin(RoundRobin::default()),
+            StrategyKind::LoadBalance => Self::Sharing(Sharing::equally(pools)),
+            StrategyKind::Quota => Self::Sharing(Sharing::by_quota(pools)),
+            StrategyKind::Groups => Self::Sharing(Sharing::by_group()),
+        }
+    }
+}
+
 impl Strategy {
     /// A strategy for this many pools, best first.
     pub fn new(kind: StrategyKind, pools: usize) -> Self {
-        let rule = match kind {
-            StrategyKind::Failover => Rule::Failover(Failover::new(pools)),
-            StrategyKind::RoundRobin => Rule::RoundRobin(RoundRobin::default()),
-            StrategyKind::LoadBalance => Rule::Sharing(Sharing::equally(pools)),
-            StrategyKind::Quota => Rule::Sharing(Sharing::by_quota(pools)),
-            StrategyKind::Groups => Rule::Sharing(Sharing::by_group()),
-        };
         Self {
             kind,
+            preferred: Vec::new(),
             order: (0..pools).collect(),
             active: None,
             accounts: vec![0.0; pools],
             counted: None,
-            rule,
+            trust: Trust::new(pools),
+            rule: Rule::new(kind, pools),
         }
+    }
+
+    /// The pools are others now, `from` tells each one's index before, if it was there; and so may the kind be. Pools
+    /// that stay keep their accounts, what is held against them, and their place by hand; that one until the owner
+    /// changes their order.
+    pub fn change(&mut self, kind: StrategyKind, from: &[Option<usize>]) {
+        self.active = moved(self.active, from);
+        self.accounts = from
+            .iter()
+            .map(|old| old.and_then(|old| self.accounts.get(old).copied()))
+            .map(Option::unwrap_or_default)
+            .collect();
+        self.trust.remap(from);
+        let same_order = from.iter().flatten().is_sorted();
+        let preferred = std::mem::take(&mut self.preferred);
+        if same_order {
+            let stayed = preferred
+                .into_iter()
+                .filter_map(|old| moved(Some(old), from));
+            self.preferred = stayed.collect();
+        }
+        if self.kind == kind {
+            match &mut self.rule {
+                Rule::Failover(rule) => rule.remap(from),
+                // Its turn goes on with the active pool.
+                Rule::RoundRobin(rule) => rule.remap(from),
+                Rule::Sharing(rule) => rule.remap(from),
+            }
+        } else {
+            self.kind = kind;
+            self.rule = Rule::new(kind, from.len());
+        }
+        self.put_in_order();
     }
 
     /// Its kind.
@@ -87,15 +140,28 @@ impl Strategy {
         &self.accounts
     }
 
-    /// Puts a pool first and works for it at once, if it is ready.
+    /// Puts a pool first: of all with failover, of its group with groups, where the group's turn begins too. With
+    /// round-robin it is its turn now. Where each pool has its part there is no first, and nothing happens
+    /// ([`StrategyKind::has_a_first`]).
     pub fn prefer(&mut self, pool: usize) {
-        if let Some(at) = self.order.iter().position(|each| *each == pool) {
-            let pool = self.order.remove(at);
-            self.order.insert(0, pool);
-            if let Rule::Failover(failover) = &mut self.rule {
-                failover.trust(pool);
-            }
+        if pool >= self.order.len() || !self.kind.has_a_first() {
+            return;
         }
+        match &mut self.rule {
+            Rule::Failover(_) => {}
+            Rule::RoundRobin(rule) => return rule.call(pool),
+            Rule::Sharing(rule) => rule.call(pool),
+        }
+        self.preferred.retain(|each| *each != pool);
+        self.preferred.insert(0, pool);
+        self.trust.forgive(pool);
+        self.put_in_order();
+    }
+
+    fn put_in_order(&mut self) {
+        let pools = self.accounts.len();
+        let others = (0..pools).filter(|pool| !self.preferred.contains(pool));
+        self.order = self.preferred.iter().copied().chain(others).collect();
     }
 
     /// Chooses. `hashes_done` counts from an arbitrary start and never falls; what was added since
@@ -106,10 +172,11 @@ impl Strategy {
         if let Some(account) = self.active.and_then(|active| self.accounts.get_mut(active)) {
             *account += done;
         }
+        let (trust, order) = (&mut self.trust, &self.order);
         let decision = match &mut self.rule {
-            Rule::Failover(rule) => rule.decide(pools, &self.order, self.active, done, now),
-            Rule::RoundRobin(rule) => rule.decide(pools, &self.order, self.active, done, now),
-            Rule::Sharing(rule) => rule.decide(pools, &self.order, self.active, done, now),
+            Rule::Failover(rule) => rule.decide(trust, pools, order, done, now),
+            Rule::RoundRobin(rule) => rule.decide(pools, order, self.active, done, now),
+            Rule::Sharing(rule) => rule.decide(trust, pools, order, self.active, done, now),
         };
         self.active = decision.pool;
         decision
@@ -150,6 +217,11 @@ fn first_ready(pools: &[PoolView], order: &[usize]) -> Option<usize> {
         .iter()
         .copied()
         .find(|index| pools.get(*index).is_some_and(PoolView::is_ready))
+}
+
+/// Where the pool of this index stands now.
+fn moved(old: Option<usize>, from: &[Option<usize>]) -> Option<usize> {
+    old.and_then(|old| from.iter().position(|each| *each == Some(old)))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub fn pools(status: &PoolsStatus, now: Instant) -> Pools {
         reason: status.reason.into(),
         switches: status.switches,
         list: list
-            .map(|(index, each)| pool(index, each, status.active, now))
+            .map(|(index, each)| pool(index, each, status, now))
             .collect(),
     }
 }
@@ -107,10 +107,11 @@ pub fn credit(status: &PoolsStatus) -> (f64, u64) {
         })
 }
 
-fn pool(index: usize, status: &PoolStatus, active: Option<usize>, now: Instant) -> Pool {
+fn pool(index: usize, status: &PoolStatus, all: &PoolsStatus, now: Instant) -> Pool {
     let mut shares = Shares::default();
     add(&mut shares, status);
     let lines = &status.lines;
+    let given: f64 = all.pools.iter().map(|pool| pool.hashes_given).sum();
     Pool {
         index,
         name: status.name.clone().unwrap_or_else(|| status.url.clone()),
@@ -121,7 +122,7 @@ fn pool(index: usize, status: &PoolStatus, active: Option<usize>, now: Instant) 
         user: status.user.clone(),
         kind: name(status.kind),
         phase: name(status.phase),
-        active: active == Some(index),
+        active: all.active == Some(index),
         peer: status.peer.clone(),
         ready_for_s: age(status.ready_since, now),
         difficulty: status.difficulty,
@@ -138,6 +139,8 @@ fn pool(index: usize, status: &PoolStatus, active: Option<usize>, now: Instant) 
         connection_attempts: status.connection_attempts,
         failures: status.failures,
         bad_lines: lines.malformed + lines.over_long + lines.bad_parameters,
+        hashes_given: status.hashes_given,
+        part_percent: (given > 0.0).then(|| 100.0 * status.hashes_given / given),
         shares,
         block: block(status, now),
         difficulties: status.record.difficulties.map(|jobs| Difficulties {

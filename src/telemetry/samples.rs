@@ -169,6 +169,7 @@ pub fn pools() -> PoolsStatus {
         session: Some(1),
         difficulty: Some(1024.0),
         job_id: Some("6a".into()),
+        hashes_given: 10.0 * 1024.0 * 4_294_967_296.0,
         ..PoolStatus::default()
     };
     pool.shares.submitted = 10;

@@ -528,6 +528,10 @@ pub struct Pool {
     pub failures: u64,
     /// Lines that could not be understood.
     pub bad_lines: u64,
+    /// Hashes that the chains have done for it since the start, by their verified tickets.
+    pub hashes_given: f64,
+    /// Its part of the hashes given to all pools, in percent; unknown before the first.
+    pub part_percent: Option<f64>,
     /// Shares.
     pub shares: Shares,
     /// Block that its job builds on; null before the first.

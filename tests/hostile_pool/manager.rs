@@ -147,13 +147,7 @@ async fn pools_are_changed_while_mining_and_unchanged_ones_keep_their_session() 
     let session = miner.status.borrow().pools[0].session;
     let place = Place::default();
     let replaced = vec![source(&net, &url(2), place), source(&net, &url(0), place)];
-    assert!(
-        miner
-            .commands
-            .send(Command::Replace(replaced, StrategyKind::Failover))
-            .await
-            .is_ok()
-    );
+    miner.replace(replaced).await;
     miner.hash(Duration::from_secs(60)).await;
     let status = miner.status.borrow().clone();
     assert_eq!(
@@ -175,7 +169,11 @@ async fn a_pool_is_chosen_and_switched_off_by_hand() {
     assert!(miner.commands.send(Command::Prefer(1)).await.is_ok());
     miner.hash(Duration::from_secs(10)).await;
     assert!(miner.seconds.ends_with("bbbbbbbb"));
-    assert!(miner.commands.send(Command::Enable(1, false)).await.is_ok());
+    let off = Place {
+        enabled: false,
+        ..quota(1)
+    };
+    miner.replace(sources(&net, &[quota(1), off])).await;
     miner.hash(Duration::from_secs(10)).await;
     assert!(miner.seconds.ends_with("aaaaaaaa"));
     no_share_went_astray(&servers);
@@ -200,6 +198,99 @@ async fn a_job_given_out_at_a_switch_is_newer_than_the_one_before_and_clean_only
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(servers[0].log.lock().unwrap().accepted, accepted + 1);
     no_share_went_astray(&servers);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_taken_out_or_switched_off_still_gets_its_last_shares_for_five_seconds() {
+    let off = Place {
+        enabled: false,
+        ..quota(1)
+    };
+    for keeps_its_place in [false, true] {
+        let net = Net::new();
+        let servers = good_pools(&net, 2);
+        let mut miner = Miner::start(sources(&net, &[quota(1), quota(1)]), StrategyKind::Failover);
+        miner.hash(Duration::from_secs(10)).await;
+        let last = miner.jobs.borrow().clone().unwrap();
+        let accepted = servers[0].log.lock().unwrap().accepted;
+        if keeps_its_place {
+            miner.replace(sources(&net, &[off, quota(1)])).await;
+        } else {
+            miner.replace(vec![source(&net, &url(1), quota(1))]).await;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = miner.jobs.borrow().clone().unwrap();
+        assert!(now.session != last.session && !now.clean);
+        for nonce in 0..3 {
+            assert!(
+                miner
+                    .shares
+                    .send(share(&last, 80_000 + nonce))
+                    .await
+                    .is_ok()
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!(servers[0].log.lock().unwrap().accepted, accepted + 3);
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert!(miner.shares.send(share(&last, 90_000)).await.is_ok());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(servers[0].log.lock().unwrap().accepted, accepted + 3);
+        let status = miner.status.borrow().clone();
+        let late = if keeps_its_place {
+            status.pools[0].shares.session_gone
+        } else {
+            status.shares_without_session
+        };
+        assert_eq!((late, servers[0].log.lock().unwrap().connections), (1, 1));
+        no_share_went_astray(&servers);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pool_put_back_within_its_grace_has_kept_its_session() {
+    let net = Net::new();
+    let servers = good_pools(&net, 2);
+    let both = || sources(&net, &[quota(1), quota(1)]);
+    let mut miner = Miner::start(both(), StrategyKind::Failover);
+    miner.hash(Duration::from_secs(10)).await;
+    miner.replace(vec![source(&net, &url(1), quota(1))]).await;
+    miner.hash(Duration::from_secs(2)).await;
+    miner.replace(both()).await;
+    miner.hash(Duration::from_secs(20)).await;
+    assert!(
+        miner.seconds.ends_with("aaaaaaaaaaaaaaaa"),
+        "{}",
+        miner.seconds
+    );
+    assert!(
+        servers
+            .iter()
+            .all(|server| server.log.lock().unwrap().connections == 1)
+    );
+    no_share_went_astray(&servers);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_status_tells_what_each_pool_was_given() {
+    let net = Net::new();
+    let _servers = good_pools(&net, 2);
+    let pools = sources(&net, &[quota(3), quota(1)]);
+    let mut miner = Miner::start(pools, StrategyKind::Quota);
+    miner.hash(Duration::from_secs(4000)).await;
+    let given: Vec<f64> = miner
+        .status
+        .borrow()
+        .pools
+        .iter()
+        .map(|pool| pool.hashes_given)
+        .collect();
+    let total: f64 = given.iter().sum();
+    assert!(
+        (total / super::miner::RATE - 4000.0).abs() < 5.0,
+        "{given:?}"
+    );
+    assert!((given[0] / total - 0.75).abs() < 0.01, "{given:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 
 use super::net::Net;
 use cgminer_rs::pool::manager::{self, Command, ConfiguredSource, ManagerPorts};
+use cgminer_rs::pool::route;
 use cgminer_rs::pool::settings::{Place, StrategyKind, StratumSettings};
 use cgminer_rs::pool::status::PoolsStatus;
 use cgminer_rs::pool::stratum::StratumSource;
@@ -45,7 +46,8 @@ pub fn source_with(
     let mut settings = StratumSettings::new(url.parse().unwrap(), "user.worker", "x");
     change(&mut settings);
     let seed = url.bytes().map(u64::from).sum();
-    let source = Box::new(StratumSource::new(settings, net.connector(), seed));
+    let connector = route::connector(net.connector(), &settings);
+    let source = Box::new(StratumSource::new(settings, connector, seed));
     ConfiguredSource {
         source,
         place,
@@ -79,6 +81,12 @@ impl Miner {
             seconds: String::new(),
             manager,
         }
+    }
+
+    /// Other pools from now on, in failover.
+    pub async fn replace(&self, pools: Vec<ConfiguredSource>) {
+        let command = Command::Replace(pools, StrategyKind::Failover);
+        assert!(self.commands.send(command).await.is_ok());
     }
 
     /// Hashes for whatever job is there, a share each second.

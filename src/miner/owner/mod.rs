@@ -121,10 +121,10 @@ impl Owner {
             Order::Locate(on) => self.ask(Request::Locate { on }).await,
             Order::RestartChain(chain) => self.wish(chain, |wish| wish.restarts += 1),
             Order::EnableChain(chain, enabled) => self.wish(chain, |wish| wish.enabled = enabled),
-            Order::SwitchPool(index) if index < self.settings.config().pool.len() => {
+            Order::SwitchPool(index) => {
+                can_switch(self.settings.config(), index)?;
                 self.tell_pools(Command::Prefer(index)).await
             }
-            Order::SwitchPool(_) => Err(NO_POOL),
             Order::AddPool(fields) => {
                 let entry = fields
                     .into_iter()
@@ -209,6 +209,32 @@ impl Owner {
         });
         Ok(done())
     }
+}
+
+/// A switch that would change nothing is no success.
+fn can_switch(config: &Config, index: usize) -> Result<(), Failure> {
+    let pool = config.pool.get(index).ok_or(NO_POOL)?;
+    let strategy = config.pools.strategy;
+    if !strategy.has_a_first() {
+        let name = strategy.name();
+        return Err(Failure::told(
+            409,
+            "no_first_pool",
+            format!(
+                "with the strategy {name} each pool has its part of the work, and none comes first"
+            ),
+            "set the pools' quotas, switch others off, or set another `pools.strategy`",
+        ));
+    }
+    if !pool.enabled {
+        return Err(Failure::new(
+            409,
+            "switched_off",
+            "this pool is switched off",
+            "switch it on first",
+        ));
+    }
+    Ok(())
 }
 
 fn edits(section: &'static str, index: Option<usize>, fields: Fields) -> Vec<Edit> {

@@ -130,9 +130,10 @@ async fn pools_come_change_and_go_in_file_and_manager_and_comments_stay() {
     let changed = fields(&[("user", "w".into()), ("quota", 3.into())]);
     house.order(Order::ChangePool(0, changed)).await.unwrap();
     assert!(house.text().contains("user = \"w\"") && house.text().contains("quota = 3"));
+    house.order(Order::SwitchPool(1)).await.unwrap();
     house.order(Order::EnablePool(1, false)).await.unwrap();
     assert!(house.text().contains("enabled = false"));
-    house.order(Order::SwitchPool(1)).await.unwrap();
+    assert_eq!(house.refused(Order::SwitchPool(1)).await, "switched_off");
     house.order(Order::RemovePool(1)).await.unwrap();
     assert_eq!(house.replaced_pools(), Some(1));
     assert!(house.text().starts_with("# mine\n") && house.text().contains("# quiet"));
@@ -144,6 +145,19 @@ async fn pools_come_change_and_go_in_file_and_manager_and_comments_stay() {
         assert_eq!(house.refused(order).await, "no_such_pool");
     }
     assert_eq!(house.replaced_pools(), None);
+}
+
+#[tokio::test]
+async fn no_pool_is_put_first_where_each_has_its_part() {
+    for (strategy, outcome) in [("quota", false), ("load-balance", false), ("groups", true)] {
+        let house = House::new(&format!("[pools]\nstrategy = \"{strategy}\"\n{FILE}"));
+        let switched = house.order(Order::SwitchPool(0)).await;
+        assert_eq!(switched.is_ok(), outcome, "{strategy}");
+        if let Err(failure) = switched {
+            assert_eq!(failure.code, "no_first_pool");
+            assert!(failure.message.contains(strategy), "{}", failure.message);
+        }
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,10 @@
 //! Strategies that part the work: in turns, equally, by quota, by groups. All parts are of hashes,
 //! not of time.
 
-use super::{Decision, PoolView, first_ready};
+use super::failover::Failover;
+use super::trust::Trust;
+use super::{Decision, PoolView, first_ready, moved};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -18,9 +21,21 @@ pub struct RoundRobin {
     turn: Option<(Instant, f64)>,
     /// What a turn is worth, once one has been measured.
     worth: Option<f64>,
+    /// The owner wants this pool's turn to begin.
+    called: Option<usize>,
 }
 
 impl RoundRobin {
+    /// This pool's turn begins now, or when it is ready.
+    pub fn call(&mut self, pool: usize) {
+        self.called = Some(pool);
+    }
+
+    /// The pools are others now: each one's index before, if it was there.
+    pub fn remap(&mut self, from: &[Option<usize>]) {
+        self.called = moved(self.called, from);
+    }
+
     pub fn decide(
         &mut self,
         pools: &[PoolView],
@@ -29,7 +44,12 @@ impl RoundRobin {
         done: f64,
         now: Instant,
     ) -> Decision {
-        let still_ready = active.filter(|index| pools.get(*index).is_some_and(PoolView::is_ready));
+        let is_ready = |index: &usize| pools.get(*index).is_some_and(PoolView::is_ready);
+        if let Some(called) = self.called.take_if(|called| is_ready(called)) {
+            self.turn = Some((now, 0.0));
+            return Decision::of(Some(called), "chosen by the owner");
+        }
+        let still_ready = active.filter(is_ready);
         if let (Some(active), Some((began, so_far))) = (still_ready, &mut self.turn) {
             *so_far += done;
             let lasted = now.saturating_duration_since(*began);
@@ -50,12 +70,7 @@ impl RoundRobin {
         let position = active.and_then(|active| order.iter().position(|index| *index == active));
         let (before, after) = order.split_at(position.map_or(0, |at| at + 1).min(order.len()));
         let next = first_ready(pools, after).or_else(|| first_ready(pools, before));
-        let reason = if next.is_some() {
-            "it is its turn"
-        } else {
-            "no pool is ready"
-        };
-        Decision { pool: next, reason }
+        Decision::of(next, "it is its turn")
     }
 }
 
@@ -65,7 +80,11 @@ pub struct Sharing {
     parting: Parting,
     /// Work done for each pool or group, divided by its weight. The one furthest behind comes next.
     progress: Vec<Progress>,
+    /// Who stands for each group.
+    groups: BTreeMap<u8, Failover>,
     turn_began: Option<Instant>,
+    /// The owner wants this pool's turn to begin.
+    called: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,12 +124,35 @@ impl Sharing {
         Self {
             parting,
             progress: vec![Progress::default(); units],
+            groups: BTreeMap::new(),
             turn_began: None,
+            called: None,
+        }
+    }
+
+    /// This pool's turn begins now, if it stands for its group; later turns make up for it.
+    pub fn call(&mut self, pool: usize) {
+        self.called = Some(pool);
+    }
+
+    /// The pools are others now: each one's index before, if it was there.
+    pub fn remap(&mut self, from: &[Option<usize>]) {
+        self.called = moved(self.called, from);
+        for group in self.groups.values_mut() {
+            group.remap(from);
+        }
+        if !matches!(self.parting, Parting::ByGroup) {
+            let before = |old: &Option<usize>| self.progress.get((*old)?).copied();
+            self.progress = from
+                .iter()
+                .map(|old| before(old).unwrap_or_default())
+                .collect();
         }
     }
 
     pub fn decide(
         &mut self,
+        trust: &mut Trust,
         pools: &[PoolView],
         order: &[usize],
         active: Option<usize>,
@@ -118,8 +160,17 @@ impl Sharing {
         now: Instant,
     ) -> Decision {
         self.credit(pools, active, done);
-        let claims = self.claims(pools, order);
+        let claims = match self.parting {
+            Parting::ByGroup => self.claims_of_groups(trust, pools, order, active, done, now),
+            Parting::Equally | Parting::ByQuota => self.claims_of_pools(pools, order),
+        };
         self.let_late_ones_join(&claims);
+        let called = self.called.take();
+        let is_called = |claim: &&Claim| Some(claim.pool) == called && claim.weight > 0;
+        if let Some(claim) = claims.iter().find(is_called) {
+            self.turn_began = Some(now);
+            return Decision::of(Some(claim.pool), "chosen by the owner");
+        }
         let current = claims
             .iter()
             .find(|claim| Some(claim.pool) == active && claim.weight > 0);
@@ -163,44 +214,77 @@ impl Sharing {
         }
     }
 
-    fn weight_of(&self, pools: &[PoolView], order: &[usize], index: usize) -> u32 {
+    /// A group's weight is that of its first pool as configured, ready or not, whoever else was put first by hand.
+    fn weight_of(&self, pools: &[PoolView], index: usize) -> u32 {
         let quota = |index: usize| pools.get(index).map_or(0, |pool| pool.place.quota);
+        let unit = self.unit_of(pools, index);
         match self.parting {
             Parting::Equally => 1,
             Parting::ByQuota => quota(index),
-            // A group's weight is that of its first pool, ready or not.
-            Parting::ByGroup => order
-                .iter()
-                .find(|other| self.unit_of(pools, **other) == self.unit_of(pools, index))
-                .map_or(0, |first| quota(*first)),
+            Parting::ByGroup => (0..pools.len())
+                .find(|other| self.unit_of(pools, *other) == unit)
+                .map_or(0, quota),
         }
     }
 
     fn credit(&mut self, pools: &[PoolView], active: Option<usize>, done: f64) {
         let Some(active) = active else { return };
-        let order: Vec<usize> = (0..pools.len()).collect();
-        let weight = self.weight_of(pools, &order, active);
+        let weight = self.weight_of(pools, active);
         let unit = self.unit_of(pools, active);
         if let (Some(progress), true) = (self.progress.get_mut(unit), weight > 0) {
             progress.done += done / f64::from(weight);
         }
     }
 
-    fn claims(&self, pools: &[PoolView], order: &[usize]) -> Vec<Claim> {
-        let mut claims: Vec<Claim> = Vec::with_capacity(pools.len());
-        for index in order {
-            let unit = self.unit_of(pools, *index);
-            let is_ready = pools.get(*index).is_some_and(PoolView::is_ready);
-            if is_ready && !claims.iter().any(|claim| claim.unit == unit) {
-                let weight = self.weight_of(pools, order, *index);
-                claims.push(Claim {
-                    unit,
-                    pool: *index,
-                    weight,
-                });
+    fn claims_of_pools(&self, pools: &[PoolView], order: &[usize]) -> Vec<Claim> {
+        let is_ready = |index: &usize| pools.get(*index).is_some_and(PoolView::is_ready);
+        let ready = order.iter().copied().filter(is_ready);
+        ready.map(|index| self.claim(pools, index)).collect()
+    }
+
+    /// One claim a group: that of the pool which its own failover has chosen.
+    fn claims_of_groups(
+        &mut self,
+        trust: &mut Trust,
+        pools: &[PoolView],
+        order: &[usize],
+        active: Option<usize>,
+        done: f64,
+        now: Instant,
+    ) -> Vec<Claim> {
+        let mut members: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
+        let mut groups: Vec<u8> = Vec::new();
+        for index in order.iter().copied() {
+            let Some(pool) = pools.get(index) else {
+                continue;
+            };
+            let group = pool.place.group;
+            if !groups.contains(&group) {
+                groups.push(group);
             }
+            members.entry(group).or_default().push(index);
         }
-        claims
+        self.groups.retain(|group, _| members.contains_key(group));
+        let mut chosen = Vec::with_capacity(groups.len());
+        for group in groups {
+            let line = members.get(&group).map_or(&[][..], Vec::as_slice);
+            let succession = self.groups.entry(group).or_default();
+            let is_at_work = active.is_some() && succession.active() == active;
+            let done = if is_at_work { done } else { 0.0 };
+            chosen.extend(succession.decide(trust, pools, line, done, now).pool);
+        }
+        chosen
+            .into_iter()
+            .map(|index| self.claim(pools, index))
+            .collect()
+    }
+
+    fn claim(&self, pools: &[PoolView], index: usize) -> Claim {
+        Claim {
+            unit: self.unit_of(pools, index),
+            pool: index,
+            weight: self.weight_of(pools, index),
+        }
     }
 
     /// What was missed while away is not made up for: a pool back after five hours would have all

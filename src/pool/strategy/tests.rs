@@ -1,7 +1,10 @@
-use super::failover::{LONGEST_RETURN, RETURN_AFTER};
 use super::sharing::ROUND;
+use super::trust::{LONGEST_RETURN, RETURN_AFTER};
 use super::*;
 use std::time::Duration;
+
+mod changes;
+mod groups;
 
 const RATE: f64 = 1e14;
 
@@ -47,6 +50,11 @@ impl Bench {
         self.pools[index].ready_since = None;
         self.pools[index].failures += 1;
         self.pools[index].failures_in_a_row += 1;
+    }
+
+    /// Gone without a failure, as after `client.reconnect`.
+    fn leave(&mut self, index: usize) {
+        self.pools[index].ready_since = None;
     }
 
     fn decide(&mut self) -> Option<usize> {
