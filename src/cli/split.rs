@@ -6,7 +6,7 @@ use super::options::Options;
 use super::run::runtime;
 use super::{Failure, logs, single};
 use crate::chain::Pacing;
-use crate::config::{ChainsSection, Config, Recipe};
+use crate::config::{ChainsSection, Config, PoolSection, Recipe};
 use crate::keeper;
 use crate::keeper::host::ProcessHost;
 use crate::link::socket::miner_end;
@@ -173,17 +173,21 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let link = link()?;
     let measures = confine::confine(&Plan {
         account: confine::account(&wall.devices),
-        read: config
-            .pool
-            .iter()
-            .filter_map(|pool| pool.cookie_file.clone())
-            .collect(),
+        read: config.pool.iter().flat_map(read_for).collect(),
         write: vec![config.api.run_directory.clone()],
         devices: wall.devices.clone(),
     });
     let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
     confine::report(&measures);
     runtime()?.block_on(mine(config, recipe, board, chips, wall, link))
+}
+
+/// What a pool's settings name for the miner to read. A node makes its cookie anew at every start, under the same name
+/// but as another file, so the right is for the directory around it; the file's own permissions still count.
+fn read_for(pool: &PoolSection) -> impl Iterator<Item = PathBuf> {
+    let around = |cookie: &PathBuf| cookie.parent().unwrap_or(cookie).to_owned();
+    let cookie = pool.cookie_file.as_ref().map(around);
+    cookie.into_iter().chain(pool.ca_file.clone())
 }
 
 async fn mine(

@@ -13,7 +13,10 @@ use crate::miner::sources;
 use crate::pool::manager::Command;
 use cgminer_hal::units::Millivolts;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
@@ -316,9 +319,35 @@ impl Settings {
                 .filter(|path| !LIVE_FIELDS.contains(&path.as_str()));
             names.extend(differing);
         }
+        names.extend(self.files_out_of_reach());
         names.sort();
         names.dedup();
         names
+    }
+
+    /// Files that pools name now and did not at the start, and that this process may not read: what it may was fixed
+    /// when it gave its rights away.
+    fn files_out_of_reach(&self) -> Vec<String> {
+        let files = |config: &Config| -> Vec<(String, PathBuf)> {
+            let pools = config.pool.iter().enumerate();
+            pools
+                .flat_map(|(index, pool)| {
+                    [
+                        ("ca_file", &pool.ca_file),
+                        ("cookie_file", &pool.cookie_file),
+                    ]
+                    .map(|(name, path)| Some((format!("pool.{index}.{name}"), path.clone()?)))
+                })
+                .flatten()
+                .collect()
+        };
+        let known = files(&self.started);
+        let is_known = |path: &PathBuf| known.iter().any(|(_, known)| known == path);
+        files(&self.config)
+            .into_iter()
+            .filter(|(_, path)| !is_known(path) && is_denied(path))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     async fn files_on_disk(&self) -> Result<Vec<SourceFile>, Failure> {
@@ -372,4 +401,14 @@ fn silent(why: &str) -> Failure {
         format!("the configuration's files cannot be reached: {why}"),
         "look into the log",
     )
+}
+
+/// Whether the kernel refuses this file to this process. One that is not there yet is another matter.
+fn is_denied(path: &Path) -> bool {
+    // Without blocking: the path is the owner's, and may be anything.
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path);
+    opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
