@@ -2,12 +2,17 @@
 
 use cgminer_rs::pool::connection::{Boxed, Dialer, DirectConnector, Resolver, Stream};
 use std::collections::HashMap;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{DuplexStream, duplex};
-use tokio::time::{Instant, sleep};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex,
+};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 /// Bytes that a connection holds before its writer has to wait.
 const WINDOW: usize = 64 * 1024;
@@ -26,6 +31,81 @@ pub enum Reach {
     BlackHole,
     /// Takes it; the far end goes to whoever plays the pool.
     Taken(Box<dyn FnOnce(DuplexStream) + Send>),
+    /// The same, until the connection is reset so long after the network began.
+    Resets(Duration, Box<dyn FnOnce(DuplexStream) + Send>),
+}
+
+impl Reach {
+    /// A connection that is reset, where it would have been closed.
+    pub fn reset_at(self, at: Duration) -> Self {
+        match self {
+            Self::Taken(pool) => Self::Resets(at, pool),
+            other => other,
+        }
+    }
+
+    /// A connection that leads through a SOCKS5 proxy without a password.
+    pub fn through_socks(self) -> Self {
+        match self {
+            Self::Taken(pool) => Self::Taken(Box::new(|mut stream| {
+                tokio::spawn(async move {
+                    let mut greeting = [0; 3];
+                    stream.read_exact(&mut greeting).await?;
+                    assert_eq!(greeting, [5, 1, 0]);
+                    stream.write_all(&[5, 0]).await?;
+                    let mut request = [0; 5];
+                    stream.read_exact(&mut request).await?;
+                    assert_eq!(request[..4], [5, 1, 0, 3], "a name, looked up there");
+                    let mut name = vec![0; usize::from(request[4]) + 2];
+                    stream.read_exact(&mut name).await?;
+                    stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await?;
+                    pool(stream);
+                    io::Result::Ok(())
+                });
+            })),
+            other => other,
+        }
+    }
+}
+
+/// A stream that tells of a reset when its time has come.
+struct Resetting {
+    stream: DuplexStream,
+    at: Pin<Box<Sleep>>,
+}
+
+impl AsyncRead for Resetting {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.at.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Resetting {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.at.is_elapsed() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 type Names = HashMap<String, Box<dyn Fn(Duration) -> Lookup + Send>>;
@@ -110,7 +190,7 @@ impl Resolver for Net {
 
 impl Dialer for Net {
     fn dial(&self, address: SocketAddr) -> Boxed<'_, io::Result<Box<dyn Stream>>> {
-        let now = self.began.elapsed();
+        let (began, now) = (self.began, self.began.elapsed());
         let reach = {
             let mut state = self.state.lock().unwrap();
             state.dials.push((now, address));
@@ -127,6 +207,12 @@ impl Dialer for Net {
                     let (near, far) = duplex(WINDOW);
                     pool(far);
                     Ok(Box::new(near) as Box<dyn Stream>)
+                }
+                Reach::Resets(at, pool) => {
+                    let (stream, far) = duplex(WINDOW);
+                    pool(far);
+                    let at = Box::pin(sleep_until(began + at));
+                    Ok(Box::new(Resetting { stream, at }) as Box<dyn Stream>)
                 }
             }
         })
