@@ -3,8 +3,9 @@
 CARGO ?= cargo
 KNOTS ?= target/peers/knots
 POOLS ?= target/peers/pools
+SV2 ?= target/peers/sv2
 
-.PHONY: check fmt clippy fuzz-check fuzz test node pools gates demo-smoke peers page-test bench msrv
+.PHONY: check fmt clippy fuzz-check fuzz test node pools sv2-peers gates demo-smoke peers page-test bench msrv
 
 check: fmt clippy scripts fuzz-check gates node pools test demo-smoke peers page-test
 
@@ -32,9 +33,15 @@ test:
 node:
 	tests/peers/bitcoin-knots.sh $(KNOTS)
 
-# Real pools for tests/real_pools.rs; a no-op when they are there already.
+# Real pools for tests/real_pools; a no-op when they are there already.
 pools:
 	tests/peers/pools.sh $(POOLS)
+
+# The reference programs of Stratum v2, and the tests that mine with them. An hour of one core at the first use, so no
+# part of `check`.
+sv2-peers:
+	tests/peers/sv2.sh $(SV2)
+	TEST_SV2=$(abspath $(SV2)) $(CARGO) test --test real_sv2 -- --nocapture --test-threads=1
 
 # Limits that are counted, not judged: crates in the firmware build, size of the binary.
 gates:

@@ -1,6 +1,6 @@
-// Runs one of the npm packages foundation-stratum and blinkhash-stratum, unchanged, as a pool for one node on regtest:
+// Runs one of the npm packages foundation-stratum and blinkhash-stratum, unchanged, as a pool for one node on regtest or a test net:
 //
-//   node npm-pool.js PACKAGE PREFIX RPC_PORT COOKIE_FILE STRATUM_PORT PAYOUT_ADDRESS
+//   node npm-pool.js PACKAGE PREFIX RPC_PORT COOKIE_FILE STRATUM_PORT PAYOUT_ADDRESS CHAIN
 //
 // Says "ready" when miners may come. Their libraries of hash functions are native code for two dozen other coins, so the
 // one function that Bitcoin needs is put in their place.
@@ -9,7 +9,7 @@ const Module = require('module');
 const { createHash } = require('crypto');
 const { readFileSync } = require('fs');
 
-const [name, prefix, rpcPort, cookieFile, stratumPort, address] = process.argv.slice(2);
+const [name, prefix, rpcPort, cookieFile, stratumPort, address, chain] = process.argv.slice(2);
 
 const sha256 = (bytes) => createHash('sha256').update(bytes).digest();
 const load = Module._load;
@@ -23,7 +23,7 @@ const stratum = require(require.resolve(name, { paths: [prefix] }));
 
 const [username, password] = readFileSync(cookieFile, 'utf8').trim().split(/:(.*)/);
 const network = {
-  bech32: 'bcrt',
+  bech32: chain === 'regtest' ? 'bcrt' : 'tb',
   bip32: { public: 0x043587cf, private: 0x04358394 },
   peerMagic: 'fabfb5da',
   pubKeyHash: 0x6f,

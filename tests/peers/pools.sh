@@ -1,5 +1,5 @@
 #!/bin/bash
-# Puts pool software that nobody of this project wrote where tests/real_pools.rs finds it:
+# Puts pool software that nobody of this project wrote where tests/real_pools finds it:
 #
 #   foundation-stratum, blinkhash-stratum   pools for Node.js (npm), of the node-stratum-pool family
 #   bit-byte-block                          a Stratum relay for Python (PyPI)

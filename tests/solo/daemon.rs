@@ -1,4 +1,8 @@
 //! The daemon itself, as a process of its own.
+#![allow(
+    dead_code,
+    reason = "each test that has this file needs another part of it"
+)]
 
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,19 +16,22 @@ use tempfile::TempDir;
 /// For the daemon to open its endpoint, and for it to end.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Its configuration, in a directory of its own.
+const FILE: &str = "cgminer-rs.toml";
+
 /// A daemon on the emulated machine; killed when dropped before it ended.
 pub struct Daemon {
     process: Child,
     address: String,
     lines: Receiver<String>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Daemon {
     /// Starts it with a configuration, and waits until it says where its status is.
     pub fn start(configuration: &str, zero_bits: u8) -> Self {
         let directory = tempfile::tempdir().expect("a directory for the daemon");
-        let file = directory.path().join("cgminer-rs.toml");
+        let file = directory.path().join(FILE);
         std::fs::write(&file, configuration).expect("a file");
         let mut process = Command::new(env!("CARGO_BIN_EXE_cgminer-rs"))
             .args([
@@ -52,7 +59,7 @@ impl Daemon {
             process,
             address,
             lines,
-            _directory: directory,
+            directory,
         }
     }
 
@@ -72,12 +79,28 @@ impl Daemon {
         serde_json::from_str(body).expect("JSON")
     }
 
+    /// Gives it another configuration, and says so with a hang-up.
+    pub fn reload(&self, configuration: &str) {
+        let file = self.directory.path().join(FILE);
+        std::fs::write(file, configuration).expect("a file");
+        self.signal("HUP");
+    }
+
+    /// What it has said since the last look.
+    pub fn said(&self) -> String {
+        self.lines.try_iter().collect::<Vec<_>>().join("\n")
+    }
+
+    fn signal(&self, name: &str) {
+        let told = Command::new("kill")
+            .args(["-s", name, &self.process.id().to_string()])
+            .status();
+        assert!(told.is_ok_and(|status| status.success()), "kill -s {name}");
+    }
+
     /// Asks it to end, as an init system does; gives what it said since the last look, and whether it ended well.
     pub fn stop(mut self) -> (bool, String) {
-        let asked = Command::new("kill")
-            .arg(self.process.id().to_string())
-            .status();
-        assert!(asked.is_ok_and(|status| status.success()), "kill");
+        self.signal("TERM");
         let asked_at = Instant::now();
         let ended = loop {
             match self.process.try_wait().expect("a child") {
@@ -86,7 +109,7 @@ impl Daemon {
                 None => std::thread::sleep(Duration::from_millis(50)),
             }
         };
-        (ended, self.lines.try_iter().collect::<Vec<_>>().join("\n"))
+        (ended, self.said())
     }
 }
 

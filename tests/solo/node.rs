@@ -1,4 +1,8 @@
-//! A real Bitcoin node on regtest, in a directory of its own, gone when it is dropped.
+//! A real Bitcoin node, alone on its chain, in a directory of its own, gone when it is dropped.
+#![allow(
+    dead_code,
+    reason = "each test that has this file needs another part of it"
+)]
 
 use cgminer_rs::pool::connection::DirectConnector;
 use cgminer_rs::pool::solo::SoloSettings;
@@ -20,6 +24,7 @@ const CALL: Duration = Duration::from_secs(30);
 pub struct Node {
     process: Child,
     directory: TempDir,
+    chain: &'static str,
     port: u16,
     client: RpcClient,
 }
@@ -42,19 +47,20 @@ pub fn program() -> Option<PathBuf> {
 }
 
 impl Node {
-    /// Starts it and waits until it answers.
+    /// Starts it on regtest, where every other hash is a block, and waits until it answers.
     pub async fn start(program: &Path) -> Self {
+        Self::start_on("regtest", program, &[]).await
+    }
+
+    /// Starts it on a chain of its own, with further arguments.
+    pub async fn start_on(chain: &'static str, program: &Path, arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory for the node");
         let port = free_port();
         let log = std::fs::File::create(directory.path().join("output")).expect("a file");
         let process = Command::new(program)
-            .args([
-                "-regtest",
-                "-server",
-                "-listen=0",
-                "-dnsseed=0",
-                "-fallbackfee=0.0001",
-            ])
+            .arg(format!("-{chain}"))
+            .args(arguments)
+            .args(["-server", "-listen=0", "-dnsseed=0", "-fallbackfee=0.0001"])
             .args([
                 "-rpcbind=127.0.0.1",
                 "-rpcallowip=127.0.0.1",
@@ -67,11 +73,12 @@ impl Node {
             .stderr(log)
             .spawn()
             .expect("the node starts");
-        let auth = RpcAuth::Cookie(directory.path().join("regtest/.cookie"));
+        let auth = RpcAuth::Cookie(directory.path().join(chain).join(".cookie"));
         let client = RpcClient::new(host(), port, auth, Arc::new(DirectConnector::system()));
         let node = Self {
             process,
             directory,
+            chain,
             port,
             client,
         };
@@ -95,7 +102,17 @@ impl Node {
 
     /// Its cookie file.
     pub fn cookie(&self) -> PathBuf {
-        self.directory.path().join("regtest/.cookie")
+        self.directory.path().join(self.chain).join(".cookie")
+    }
+
+    /// Where it keeps all it has.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its chain's name.
+    pub fn chain(&self) -> &'static str {
+        self.chain
     }
 
     /// Its RPC port.

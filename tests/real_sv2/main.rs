@@ -1,0 +1,74 @@
+//! The reference programs of Stratum v2, with a Bitcoin Core on regtest behind them: every share accepted, every block
+//! accepted by the node, no reject over a hundred job switches.
+//!
+//! `make sv2-peers` builds them, an hour's work, and runs this. Without them these tests say that they were left out.
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says why"
+)]
+
+#[path = "../independent/mod.rs"]
+mod independent;
+#[path = "../real_pools/miner.rs"]
+mod miner;
+#[path = "../real_pools/mining.rs"]
+mod mining;
+#[path = "../solo/node.rs"]
+mod node;
+mod programs;
+
+use cgminer_rs::pool::connection::DirectConnector;
+use cgminer_rs::pool::settings::StratumSettings;
+use cgminer_rs::pool::stratum::StratumSource;
+use miner::Miner;
+use mining::{SHARES, SWITCHES, mine};
+use node::Node;
+use programs::{Program, programs};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Who the pool pays: nobody's key, of BIP 173's examples.
+const OWNER: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+/// Somebody else: the same hash as a script's.
+const OTHER: &str = "bcrt1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qzf4jry";
+/// Generous, for a busy machine: an idle one takes a fraction of a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The node that came with the programs, with some blocks, so that it takes itself for up to date.
+async fn node(prefix: &Path) -> Node {
+    let program = prefix.join("bin/bitcoin-node");
+    let node = Node::start_on("regtest", &program, &["-ipcbind=unix"]).await;
+    node.generate(3, OTHER).await;
+    node
+}
+
+/// The pool itself must say of every share what we were told of it.
+fn the_pool_took_all(pool: &Program) {
+    let said = pool.said();
+    let count = |words: &str| said.lines().filter(|line| line.contains(words)).count();
+    assert_eq!(count("SubmitSharesError"), 0);
+    let blocks = usize::try_from(SWITCHES / 2).unwrap();
+    assert_eq!(count("Block Found"), blocks);
+    println!(
+        "the pool: {} shares received, {} blocks, no error",
+        count("Received SubmitShares"),
+        blocks
+    );
+}
+
+#[tokio::test]
+async fn a_stratum_v1_session_through_translator_and_pool_is_accepted_whole() {
+    let Some(prefix) = programs() else { return };
+    let node = node(&prefix).await;
+    let pool = Program::pool(&prefix, &node);
+    let translator = Program::translator(&prefix, &node, &pool);
+    let url = format!("stratum+tcp://127.0.0.1:{}", translator.port);
+    let settings = StratumSettings::new(url.parse().unwrap(), "test.1", "x");
+    let source = StratumSource::new(settings, Arc::new(DirectConnector::system()), 1);
+    let mut miner = Miner::start(vec![Box::new(source)]);
+    mine(&mut miner, &node, OTHER).await;
+    the_pool_took_all(&pool);
+    assert!(miner.pool(0).shares.accepted >= SWITCHES * SHARES);
+}
