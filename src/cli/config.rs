@@ -4,11 +4,12 @@ use super::machine::configured_board;
 use super::options::Options;
 use super::{Failure, table};
 use crate::api::local;
-use crate::config::{Config, Loaded};
+use crate::config::{self, Config, Loaded, SourceFile};
 use crate::miner::ChipTraits;
 use crate::miner::chains::chain_settings;
 use lexopt::Arg::{Long, Value};
 use std::fmt::Write;
+use std::path::PathBuf;
 
 /// What to tell of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ enum What {
     Print,
     Sources,
     Export,
+    Import,
+    Migrate,
 }
 
 /// `config check|print|sources|export [FILE]`.
@@ -27,11 +30,53 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "print" => What::Print,
             "sources" => What::Sources,
             "export" => What::Export,
+            "import" => What::Import,
+            "migrate" => What::Migrate,
             _ => return Err(usage()),
         },
         _ => return Err(usage()),
     };
-    tell(what, parser)
+    match what {
+        What::Import | What::Migrate => carry_over(what, parser),
+        _ => tell(what, parser),
+    }
+}
+
+/// `config import FILE` and `config migrate [--write] FILE`: the new text to standard output or into the file, what was
+/// left out and what is still wrong to standard error.
+fn carry_over(what: What, mut parser: lexopt::Parser) -> Result<(), Failure> {
+    let (mut file, mut write) = (None, false);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("write") if what == What::Migrate => write = true,
+            Value(path) if file.is_none() => file = Some(PathBuf::from(path)),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let file = file.ok_or_else(|| Failure::Usage("name the file".into()))?;
+    let text = SourceFile::read(&file)?.text;
+    let made = match what {
+        What::Import => config::import(&text),
+        _ => config::migrate(&text),
+    };
+    let made = made.map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
+    for dropped in &made.dropped {
+        eprintln!("left out: {}", table::inert(&dropped.to_string()));
+    }
+    if let Err(error) = config::parse(&made.text) {
+        for line in error.to_string().lines() {
+            eprintln!("to be mended: {}", table::inert(line));
+        }
+    }
+    eprintln!("read as a configuration of {}", made.from);
+    if write {
+        if made.text != text {
+            config::write_atomically(&file, &made.text)
+                .map_err(|error| Failure::Other(format!("{}: {error}", file.display())))?;
+        }
+        return Ok(());
+    }
+    table::print(&made.text)
 }
 
 /// `check [--print] [FILE]`, the short form of `config check` and `config print`.
@@ -67,6 +112,8 @@ fn tell(mut what: What, mut parser: lexopt::Parser) -> Result<(), Failure> {
         }
         What::Sources => table::print(&sources(&loaded)),
         What::Export => export(&loaded),
+        // These make a configuration and read none.
+        What::Import | What::Migrate => Err(usage()),
     }
 }
 
@@ -118,7 +165,8 @@ fn export(loaded: &Loaded) -> Result<(), Failure> {
 }
 
 fn usage() -> Failure {
-    Failure::Usage("say `config check`, `config print`, `config sources` or `config export`".into())
+    let words = "say `config check`, `print`, `sources`, `export`, `import` or `migrate`";
+    Failure::Usage(words.into())
 }
 
 #[cfg(test)]
@@ -171,5 +219,19 @@ mod tests {
         assert!(line("log.level").ends_with("<text>:2:9"));
         assert!(line("log.format").ends_with("built-in value"));
         assert!(line("pool[0].url").ends_with("<text>:4:7"));
+    }
+
+    #[test]
+    fn a_file_of_ours_is_brought_up_to_date_in_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("a.toml");
+        std::fs::write(&file, "[log]\nlevel = \"debug\"\n").unwrap();
+        let path = file.to_str().unwrap();
+        for _ in 0..2 {
+            run(lexopt::Parser::from_args(["migrate", "--write", path])).unwrap();
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert_eq!(text, "schema = 1\n[log]\nlevel = \"debug\"\n");
+        }
+        assert!(run(lexopt::Parser::from_args(["import", path])).is_err());
     }
 }

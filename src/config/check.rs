@@ -1,9 +1,12 @@
 //! What the types cannot say: bounds, and fields that only make sense together.
 
+mod alerts;
+
 use super::address::PoolAddress;
 use super::error::Finding;
 use super::schema::{
-    ApiSection, BoardSection, Config, CoolingMode, CoolingSection, KeeperSection, PoolSection,
+    ApiSection, BoardSection, Config, CoolingMode, CoolingSection, KeeperSection, LogSection,
+    PoolSection, SCHEMA,
 };
 use super::token::{TokenSection, is_hash};
 use crate::pool::url::{Host, PoolUrl, Transport};
@@ -39,6 +42,18 @@ const RUN_DIRECTORY_BYTES: usize = 80;
 /// Everything that is wrong with a configuration, as far as it can be told without the board file.
 pub fn problems(config: &Config) -> Vec<Finding> {
     let mut findings = Findings::default();
+    if config.schema.0 != SCHEMA {
+        let message = format!(
+            "{} is not the {SCHEMA} that this program knows",
+            config.schema.0
+        );
+        let hint = if config.schema.0 > SCHEMA {
+            "the file was made for a newer version: update this program"
+        } else {
+            "`cgminer-rs config migrate` brings it up to date"
+        };
+        findings.add(Segment::parse_path("schema"), message, hint);
+    }
     board(&config.board, &mut findings);
     pools(&config.pool, &mut findings);
     let chains = &config.chains;
@@ -60,6 +75,9 @@ pub fn problems(config: &Config) -> Vec<Finding> {
     api(&config.api, &mut findings);
     keeper(&config.keeper, &config.api, &mut findings);
     tokens(&config.token, &mut findings);
+    log(&config.log, &config.api.run_directory, &mut findings);
+    alerts::limits(&config.alerts, &mut findings);
+    alerts::targets(&config.alert_target, &mut findings);
     findings.0
 }
 
@@ -285,6 +303,37 @@ fn keeper(keeper: &KeeperSection, api: &ApiSection, findings: &mut Findings) {
         return;
     };
     findings.add(Segment::parse_path("keeper.state_directory"), message, hint);
+}
+
+fn log(log: &LogSection, run_directory: &Path, findings: &mut Findings) {
+    if log.file.as_ref().is_some_and(|path| !path.is_absolute()) {
+        let hint = "write a path from /, as in \"/var/log/cgminer-rs.log\"";
+        findings.add(Segment::parse_path("log.file"), "is no whole path", hint);
+    }
+    if log
+        .file
+        .as_ref()
+        .is_some_and(|path| path.starts_with(run_directory))
+    {
+        let message = "lies in api.run_directory, which belongs to the unprivileged miner";
+        let hint = "write a path elsewhere, as in \"/var/log/cgminer-rs.log\"";
+        findings.add(Segment::parse_path("log.file"), message, hint);
+    }
+    findings.within("log", "file_size", Some(log.file_size), 16..=65_536, "KiB");
+    findings.within("log", "files", Some(log.files), 2..=16, "files");
+    findings.within(
+        "log",
+        "file_budget",
+        Some(log.file_budget),
+        16..=1_048_576,
+        "KiB",
+    );
+    // What was written today is read off the files when the program starts; more than they hold could be forgotten.
+    if log.file_budget > log.file_size.saturating_mul(log.files.into()) {
+        let hint = "write no more than `file_size` times `files`";
+        let message = "is more than the files hold";
+        findings.add(Segment::parse_path("log.file_budget"), message, hint);
+    }
 }
 
 fn tokens(tokens: &[TokenSection], findings: &mut Findings) {

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, where, and what to write instead.
 
-use super::fields;
+use super::fields::{self, Kind, LISTS};
 use super::layers::{Node, Origin};
 use cgminer_board::document::{Refusal, Segment};
 use std::fmt;
@@ -91,14 +91,15 @@ impl ConfigError {
             }
             // The text of serde would show the value.
             [Segment::Key(section), .., Segment::Key(name)]
-                if fields::find(section, name).is_some_and(|field| field.secret) =>
+                if said.starts_with("invalid type")
+                    && fields::find(section, name).is_some_and(|field| field.secret) =>
             {
                 (
                     "has the wrong type".into(),
                     Some("write a text in quotes".into()),
                 )
             }
-            _ => (said.clone(), None),
+            _ => (said.clone(), hint_for(path, said)),
         };
         let origin = tree.nearest(path, unknown);
         Self::one(origin, &Segment::display_path(path), message, hint)
@@ -113,6 +114,43 @@ impl ConfigError {
             hint: Some(finding.hint),
         };
         Self::Invalid(findings.into_iter().map(place).collect())
+    }
+}
+
+/// What to write where the schema took nothing, as far as its words tell.
+fn hint_for(path: &[Segment], said: &str) -> Option<String> {
+    if said.starts_with("missing field") {
+        return Some("add it".into());
+    }
+    let of_value = said.starts_with("invalid value");
+    if !of_value && !said.starts_with("invalid type") {
+        return None;
+    }
+    match path {
+        [Segment::Key(section)] if LISTS.contains(&section.as_str()) => {
+            Some(format!("write each as a section of its own, [[{section}]]"))
+        }
+        [Segment::Key(name)] if name == "schema" => Some("write a whole number".into()),
+        [Segment::Key(section)] => Some(format!("write it as a section, [{section}]")),
+        [Segment::Key(section), .., Segment::Key(name)] => {
+            let field = fields::find(section, name)?;
+            let hint = match field.kind {
+                Kind::Number if of_value => {
+                    "write a whole number that is not below 0 and not as great"
+                }
+                Kind::Number => {
+                    "write a number, without quotes, unit or fraction where none is meant"
+                }
+                Kind::Boolean => "write true or false, without quotes",
+                Kind::Text => "write a text in quotes",
+                Kind::List => "write texts in brackets, as in [\"a\", \"b\"]",
+            };
+            Some(hint.into())
+        }
+        [Segment::Key(section), .., Segment::Index(_)] if fields::is_list(section, path) => {
+            Some("write texts in quotes between the brackets".into())
+        }
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! The list of all fields: how a variable or flag spells a value, and what a mistyped name may have meant.
 
+use cgminer_board::document::Segment;
+
 /// How the text of a variable or flag becomes a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -30,8 +32,10 @@ pub struct Field {
 pub const POOL: &str = "pool";
 /// Section of the tokens: `[[token]]`.
 pub const TOKEN: &str = "token";
+/// Section of where alerts are sent: `[[alert_target]]`.
+pub const ALERT_TARGET: &str = "alert_target";
 /// Sections that are lists.
-pub const LISTS: [&str; 2] = [POOL, TOKEN];
+pub const LISTS: [&str; 3] = [POOL, TOKEN, ALERT_TARGET];
 
 /// Every field. A test holds it to the schema, another holds the document to it.
 pub const FIELDS: &[Field] = &[
@@ -41,12 +45,7 @@ pub const FIELDS: &[Field] = &[
     field(POOL, "name", Kind::Text),
     field(POOL, "url", Kind::Text),
     field(POOL, "user", Kind::Text),
-    Field {
-        section: POOL,
-        name: "password",
-        kind: Kind::Text,
-        secret: true,
-    },
+    secret(POOL, "password"),
     field(POOL, "enabled", Kind::Boolean),
     field(POOL, "quota", Kind::Number),
     field(POOL, "group", Kind::Number),
@@ -57,12 +56,7 @@ pub const FIELDS: &[Field] = &[
     field(POOL, "tls_pin", Kind::Text),
     field(POOL, "proxy", Kind::Text),
     field(POOL, "proxy_user", Kind::Text),
-    Field {
-        section: POOL,
-        name: "proxy_password",
-        kind: Kind::Text,
-        secret: true,
-    },
+    secret(POOL, "proxy_password"),
     field(POOL, "payout_address", Kind::Text),
     field(POOL, "cookie_file", Kind::Text),
     field("pools", "strategy", Kind::Text),
@@ -79,20 +73,41 @@ pub const FIELDS: &[Field] = &[
     field("api", "maximum_connections", Kind::Number),
     field("api", "requests_per_second", Kind::Number),
     field("api", "read_without_token", Kind::Boolean),
+    field("api", "mdns", Kind::Boolean),
     field(TOKEN, "name", Kind::Text),
     field(TOKEN, "role", Kind::Text),
-    Field {
-        section: TOKEN,
-        name: "sha256",
-        kind: Kind::Text,
-        secret: true,
-    },
+    secret(TOKEN, "sha256"),
     field("rpc", "listen", Kind::Text),
     field("rpc", "writers", Kind::List),
     field("fleet", "enabled", Kind::Boolean),
     field("fleet", "model", Kind::Text),
     field("log", "format", Kind::Text),
     field("log", "level", Kind::Text),
+    field("log", "file", Kind::Text),
+    field("log", "file_size", Kind::Number),
+    field("log", "files", Kind::Number),
+    field("log", "file_budget", Kind::Number),
+    field("log", "syslog", Kind::Text),
+    field("alerts", "hold", Kind::Number),
+    field("alerts", "repeat", Kind::Number),
+    field("alerts", "temperature", Kind::Number),
+    field("alerts", "voltage", Kind::Number),
+    field("alerts", "hash_rate", Kind::Number),
+    field("alerts", "no_share", Kind::Number),
+    field("alerts", "rejects", Kind::Number),
+    field("alerts", "restarts", Kind::Number),
+    field("alerts", "chip_health", Kind::Number),
+    field("alerts", "disk", Kind::Number),
+    field("alerts", "report", Kind::Text),
+    field(ALERT_TARGET, "name", Kind::Text),
+    secret(ALERT_TARGET, "url"),
+    field(ALERT_TARGET, "user", Kind::Text),
+    secret(ALERT_TARGET, "password"),
+    field(ALERT_TARGET, "ca_file", Kind::Text),
+    field(ALERT_TARGET, "tls_pin", Kind::Text),
+    field(ALERT_TARGET, "minimum", Kind::Text),
+    field(ALERT_TARGET, "report", Kind::Boolean),
+    field(ALERT_TARGET, "qos", Kind::Number),
 ];
 
 /// The field of that section and name.
@@ -100,6 +115,16 @@ pub fn find(section: &str, name: &str) -> Option<&'static Field> {
     FIELDS
         .iter()
         .find(|field| field.section == section && field.name == name)
+}
+
+/// Whether a path leads into a field that is a list.
+pub fn is_list(section: &str, path: &[Segment]) -> bool {
+    let name = path.iter().rev().find_map(|segment| match segment {
+        Segment::Key(name) => Some(name.as_str()),
+        Segment::Index(_) => None,
+    });
+    name.and_then(|name| find(section, name))
+        .is_some_and(|field| field.kind == Kind::List)
 }
 
 /// What a name that does not exist may have meant: a name at most two letters away, else all that there are.
@@ -149,6 +174,13 @@ const fn field(section: &'static str, name: &'static str, kind: Kind) -> Field {
     }
 }
 
+const fn secret(section: &'static str, name: &'static str) -> Field {
+    Field {
+        secret: true,
+        ..field(section, name, Kind::Text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +194,7 @@ mod tests {
         assert_eq!(suggestion(None, "pol"), "did you mean `pool`?");
         assert_eq!(
             suggestion(Some("log"), "colour"),
-            "known here: format, level"
+            "known here: format, level, file, file_size, files, file_budget, syslog"
         );
     }
 }

@@ -267,7 +267,13 @@ pub fn set_from_environment(tree: &mut Node, name: &str, text: &str) -> Result<(
     }
     let origin = Origin::Environment(name.into());
     let path = rest.to_ascii_lowercase();
-    let (section, rest) = path.split_once('_').unwrap_or((path.as_str(), ""));
+    // Names of sections may hold the sign that parts them from their fields.
+    let known = fields::FIELDS.iter().find_map(|field| {
+        let rest = path.strip_prefix(field.section)?.strip_prefix('_')?;
+        Some((field.section, rest))
+    });
+    let (section, rest) =
+        known.unwrap_or_else(|| path.split_once('_').unwrap_or((path.as_str(), "")));
     if LISTS.contains(&section) {
         let (index, field) = rest.split_once('_').unwrap_or(("", rest));
         return set(tree, section, Some(index), field, text, &origin);

@@ -5,32 +5,39 @@
 //! file, line and column whichever layer it came from.
 
 mod address;
+mod alerts;
 mod atomic;
 mod check;
 mod edit;
 mod error;
 mod fields;
+mod import;
 mod layers;
 mod network;
 mod recipe;
 mod schema;
 pub mod scribe;
 mod secret;
+mod target;
 mod token;
 
 pub use address::PoolAddress;
+pub use alerts::{AlertLevel, AlertTargetSection, AlertsSection, ReportTime};
 pub use atomic::write_atomically;
 pub use edit::{Edit, EditError, edit};
 pub use error::{ConfigError, Problem};
 pub use fields::{FIELDS, Field, Kind};
+pub use import::{Dropped, ImportError, Imported, import, migrate};
 pub use layers::{Node, Origin, Position, SourceFile};
 pub use network::Network;
 pub use recipe::Recipe;
 pub use schema::{
     ApiSection, BoardSection, ChainsSection, Config, CoolingMode, CoolingSection, FleetSection,
     KeeperSection, Listen, LogFormat, LogLevel, LogSection, PoolSection, PoolsSection, RpcSection,
+    SCHEMA,
 };
 pub use secret::{REDACTED, Secret};
+pub use target::{TargetKind, TargetUrl};
 pub use token::{FreshToken, Role, TokenSection, hash, is_hash};
 
 use cgminer_board::document::{self, Segment};
@@ -116,6 +123,7 @@ impl Loaded {
             let entries = match field.section {
                 fields::POOL => Some(self.config.pool.len()),
                 fields::TOKEN => Some(self.config.token.len()),
+                fields::ALERT_TARGET => Some(self.config.alert_target.len()),
                 _ => None,
             };
             let paths: Vec<String> = match entries {

@@ -1,6 +1,7 @@
 //! Every field that a configuration may hold, as types. What each means is told in `docs/configuration.md`.
 
 use super::address::PoolAddress;
+use super::alerts::{AlertTargetSection, AlertsSection};
 use super::network::Network;
 use super::secret::Secret;
 use super::token::TokenSection;
@@ -16,10 +17,15 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use tracing_subscriber::filter::Targets;
 
+/// Version of the schema. Grows when a field changes its meaning or goes away; `config migrate` then brings files along.
+pub const SCHEMA: u32 = 1;
+
 /// The whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Version of the schema that the file was written for.
+    pub schema: SchemaVersion,
     /// `[board]`
     pub board: BoardSection,
     /// `[[pool]]`, the first is tried first.
@@ -42,6 +48,21 @@ pub struct Config {
     pub fleet: FleetSection,
     /// `[log]`
     pub log: LogSection,
+    /// `[alerts]`
+    pub alerts: AlertsSection,
+    /// `[[alert_target]]`
+    pub alert_target: Vec<AlertTargetSection>,
+}
+
+/// A version of the schema; [`SCHEMA`] where nothing is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SchemaVersion(pub u32);
+
+impl Default for SchemaVersion {
+    fn default() -> Self {
+        Self(SCHEMA)
+    }
 }
 
 /// Which machine this is. Without it the machine is asked.
@@ -196,6 +217,8 @@ pub struct ApiSection {
     pub requests_per_second: u16,
     /// Whether everybody may read.
     pub read_without_token: bool,
+    /// Whether the local network is told that a miner is here.
+    pub mdns: bool,
 }
 
 /// The cgminer API.
@@ -248,13 +271,39 @@ pub enum Listen {
 }
 
 /// What is written down, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSection {
     /// Form of a line.
     pub format: LogFormat,
     /// What is worth a line.
     pub level: LogLevel,
+    /// File that lines are written to, besides standard error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<PathBuf>,
+    /// KiB of one file.
+    pub file_size: u32,
+    /// Files that are kept.
+    pub files: u8,
+    /// KiB that may be written to them in a day of UTC.
+    pub file_budget: u32,
+    /// Syslog server that lines are sent to in datagrams.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syslog: Option<SocketAddr>,
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            level: LogLevel::default(),
+            file: None,
+            file_size: 512,
+            files: 4,
+            file_budget: 2048,
+            syslog: None,
+        }
+    }
 }
 
 /// Form of a log line.
@@ -329,6 +378,7 @@ impl Default for ApiSection {
             maximum_connections: 64,
             requests_per_second: 50,
             read_without_token: true,
+            mdns: true,
         }
     }
 }

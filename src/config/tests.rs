@@ -1,6 +1,9 @@
 use super::*;
 use proptest::prelude::*;
 
+mod alerts;
+mod logs;
+
 fn error_of(text: &str) -> String {
     parse(text).unwrap_err().to_string()
 }
@@ -29,12 +32,43 @@ fn a_mistyped_section_is_told_with_its_place() {
 }
 
 #[test]
-fn a_wrong_type_points_at_the_value() {
-    let error = error_of("[chains]\nfrequency = \"fast\"\n");
-    assert!(
-        error.starts_with("<text>:2:13: chains.frequency: "),
-        "{error}"
-    );
+fn a_wrong_type_points_at_the_value_and_says_what_to_write() {
+    for (text, place, hint) in [
+        (
+            "[chains]\nfrequency = \"fast\"\n",
+            "2:13: chains.frequency",
+            "write a number",
+        ),
+        (
+            "[api]\nread_without_token = \"yes\"\n",
+            "2:22: api.read_without_token",
+            "write true or false",
+        ),
+        (
+            "[log]\nlevel = 3\n",
+            "2:9: log.level",
+            "write a text in quotes",
+        ),
+        ("[api]\nhosts = \"a\"\n", "2:9: api.hosts", "in brackets"),
+        (
+            "[api]\nhosts = [1]\n",
+            "2:10: api.hosts[0]",
+            "texts in quotes",
+        ),
+        (
+            "[cooling]\nminimum_fans = -1\n",
+            "2:16: cooling.minimum_fans",
+            "not below 0",
+        ),
+        ("[pool]\nurl = \"a:1\"\n", "1:1: pool", "[[pool]]"),
+        ("log = 3\n", "1:7: log", "[log]"),
+        ("[[pool]]\nuser = \"a\"\n", "1:1: pool[0]", "add it"),
+    ] {
+        let error = error_of(text);
+        assert!(error.starts_with(&format!("<text>:{place}: ")), "{error}");
+        let behind = error.rsplit_once("; ").unwrap_or_default().1;
+        assert!(behind.contains(hint), "{error}");
+    }
 }
 
 #[test]
@@ -265,10 +299,20 @@ fn the_field_list_is_the_schema() {
         cookie_file: Some(PathBuf::new()),
         ..PoolSection::stratum("a:1".parse().unwrap(), "u")
     }];
+    config.log.file = Some(PathBuf::new());
+    config.log.syslog = Some("192.0.2.1:514".parse().unwrap());
     config.token = vec![token()];
+    config.alerts.temperature = Some(cgminer_hal::units::Celsius(1.0));
+    config.alert_target = vec![AlertTargetSection {
+        ca_file: Some(PathBuf::new()),
+        tls_pin: Some("ab".repeat(32).parse().unwrap()),
+        ..alert_target()
+    }];
     let value = toml::Value::try_from(&config).unwrap();
     let mut schema = Vec::new();
-    for (section, content) in value.as_table().unwrap() {
+    // `schema` is no field of a section; nobody sets it by variable or flag.
+    let sections = value.as_table().unwrap().iter();
+    for (section, content) in sections.filter(|(name, _)| *name != "schema") {
         let table = content.get(0).unwrap_or(content);
         schema.extend(
             table
@@ -316,6 +360,20 @@ proptest! {
             files: Vec::new(), environment: vec![(name, value)], flags: vec![flag],
         };
         let _ = sources.load();
+    }
+}
+
+fn alert_target() -> AlertTargetSection {
+    AlertTargetSection {
+        name: "chat".into(),
+        url: TargetUrl::try_from("https://a/b".to_owned()).unwrap(),
+        user: String::new(),
+        password: Secret::default(),
+        ca_file: None,
+        tls_pin: None,
+        minimum: AlertLevel::Warning,
+        report: false,
+        qos: 1,
     }
 }
 
@@ -379,7 +437,7 @@ fn every_documented_example_is_taken() {
         .collect();
     assert_eq!(
         examples.len(),
-        11,
+        13,
         "one for each section, and the minimal one"
     );
     for example in examples {
@@ -395,6 +453,7 @@ fn the_documented_defaults_are_the_built_in_ones() {
     let defaults = Config {
         pool: vec![pool],
         token: vec![token()],
+        alert_target: vec![alert_target()],
         ..Config::default()
     };
     let mut value = serde_json::to_value(&defaults).unwrap();
@@ -402,12 +461,17 @@ fn the_documented_defaults_are_the_built_in_ones() {
         .password
         .expose()
         .into();
+    value["alert_target"][0]["password"] = "".into();
     value["pool"][0]["proxy_password"] = defaults.pool[0].proxy_password.expose().into();
     for row in documented_fields() {
         let (section, name) = row[0].split_once('.').unwrap();
         let table = value[section].get(0).unwrap_or(&value[section]);
         match row[2] {
-            "must be given" => assert!(row[0] == "pool.url" || section == "token"),
+            "must be given" => assert!(
+                row[0] == "pool.url"
+                    || section == "token"
+                    || matches!(row[0], "alert_target.name" | "alert_target.url")
+            ),
             "none" | "the board's" | "the address" => assert!(table[name].is_null(), "{}", row[0]),
             "empty" => assert_eq!(table[name], "", "{}", row[0]),
             written => {
