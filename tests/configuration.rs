@@ -177,7 +177,7 @@ fn write_until_killed(directory: &Path) -> ! {
         named: true,
         ..Recipe::default()
     };
-    let _scribe = Scribe::start(recipe.clone(), directory).unwrap();
+    let _scribe = Scribe::start(recipe.clone(), directory, |_| Vec::new()).unwrap();
     loop {
         for letter in ["a", "b"] {
             let was = hash(&fs::read_to_string(&recipe.file).unwrap());

@@ -3,6 +3,7 @@
 #![cfg(feature = "emulator")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use cgminer_rs::api::local;
 use cgminer_rs::keeper::{KeeperStatus, State, operator};
 use cgminer_rs::link::{LinkError, MinerEnd, Refusal, Request};
 use nix::sys::signal::{Signal, kill};
@@ -50,7 +51,11 @@ impl Daemon {
                 directory.path().join("state").display()
             ))
             .env_remove("CGMINER_CONFIG")
-            .args(["--config", "/dev/null"])
+            .args(["--config", "/dev/null", "--set"])
+            .arg(format!(
+                "log.file={}",
+                directory.path().join("both.log").display()
+            ))
             .stdin(Stdio::null())
             .stderr(log)
             .spawn()
@@ -251,6 +256,30 @@ async fn a_miner_ends_with_its_keeper_and_has_no_rights_while_it_runs() {
         }
     });
     assert!(gone.await.is_ok(), "the miner lives on without its keeper");
+}
+
+#[tokio::test]
+async fn one_file_and_one_list_hold_the_lines_of_both_processes() {
+    let Some(daemon) = Daemon::start() else {
+        return;
+    };
+    let run = daemon.directory.path().join("run");
+    let file = daemon.directory.path().join("both.log");
+    // Who is driven is told by the keeper's process alone, what was given away by the miner's.
+    let both = |text: &str| {
+        text.contains("cgminer_rs::cli::run") && text.contains("cgminer_rs::miner::confine")
+    };
+    let told = timeout(Duration::from_secs(120), async {
+        loop {
+            let listed = local::get(&run, "/api/v1/logs").unwrap_or_default();
+            let written = fs::read_to_string(&file).unwrap_or_default();
+            if both(&String::from_utf8_lossy(&listed)) && both(&written) {
+                return;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    });
+    assert!(told.await.is_ok(), "{}", daemon.log());
 }
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 //!
 //! What nobody knows has no sample: an absent series is how Prometheus tells "unknown" from zero.
 
+mod alerts;
+
 use super::routes::Answer;
 use crate::telemetry::{AnalogValue, Chain, Measured, Pool, Shares, Snapshot, WindowRate};
 use cgminer_hal::units::{Amperes, HashRate, Millivolts};
@@ -28,6 +30,7 @@ fn text(snapshot: &Snapshot) -> String {
     cooling(snapshot, &mut page);
     pools(&snapshot.pools.list, &mut page);
     process(snapshot, &mut page);
+    alerts::alerts(snapshot, &mut page);
     page.text
 }
 

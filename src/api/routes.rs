@@ -82,6 +82,10 @@ pub const READS: &[Route] = &[
         Answer::json(&request.source.snapshot().supply)
     }),
     read("/api/v1/events", events),
+    read("/api/v1/alerts", |request| {
+        let active = request.source.snapshot().alerts;
+        Answer::json(&json!({"active": active, "past": request.source.past_alerts()}))
+    }),
     read("/api/v1/logs", logs),
     read("/api/v1/history", |request| {
         Answer::json(&json!({

@@ -1,14 +1,23 @@
-//! Where log lines go: to standard error, by a thread of their own.
+//! Where log lines go: to standard error and to a file, by a thread of their own, and to a syslog server by another.
+//!
+//! The keeper writes the file, the miner's lines too, which come from its standard error; so there is one writer with one
+//! budget, and a miner that was taken over reaches no file.
 //!
 //! A terminal that hangs or a full pipe must not stop a loop that mines or cools, so a line is handed over through a bounded
 //! queue. When that is full the line is dropped, and the next one that fits says how many were.
 
+mod file;
+mod remote;
+
 use crate::config::{LogFormat, LogSection};
-use crate::telemetry::{LOG_RING, RingLayer};
+use crate::telemetry::LOG_RING;
+use crate::telemetry::logs::LineLayer;
+use file::{FileLog, FileSettings};
+use remote::Remote;
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tracing_subscriber::fmt::format::Writer;
@@ -25,6 +34,18 @@ const LONGEST_LINE: usize = 8 * 1024;
 /// How long the last lines may take at the end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
+/// The way to the log's thread of this process, for lines that another one told.
+static FEED: OnceLock<Queue> = OnceLock::new();
+
+/// Which process logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The one that writes the file.
+    Writer,
+    /// Any other; two writers would have two budgets.
+    Other,
+}
+
 /// Keeps the log's thread; drop it last, so that the last lines are written.
 pub struct Logs {
     queue: Option<Queue>,
@@ -36,15 +57,58 @@ pub struct Logs {
 ///
 /// # Errors
 /// When logs were started before.
-pub fn start(settings: &LogSection) -> Result<Logs, TryInitError> {
-    let (queue, logs) = Logs::to(io::stderr());
+pub fn start(settings: &LogSection, role: Role) -> Result<Logs, TryInitError> {
+    let file = (role == Role::Writer).then(|| file_of(settings)).flatten();
+    let (queue, logs) = Logs::to(io::stderr(), file);
     let terminal = io::stderr().is_terminal();
     let targets = settings.level.targets();
+    let remote = settings.syslog.map(|server| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        let host = host.map(|name| name.trim().to_owned());
+        LineLayer::new(Remote::to(server, host)).with_filter(targets.clone())
+    });
     tracing_subscriber::registry()
-        .with(RingLayer::new(&LOG_RING).with_filter(targets.clone()))
-        .with(lines(settings.format, terminal, queue).with_filter(targets))
+        .with(LineLayer::new(&*LOG_RING).with_filter(targets.clone()))
+        .with(remote)
+        .with(lines(settings.format, terminal, queue.clone()).with_filter(targets))
         .try_init()?;
+    // It fails when logs were started before, which the line above would have told.
+    let _ = FEED.set(queue);
     Ok(logs)
+}
+
+/// Takes a line that another process told to its standard error. Never waits.
+pub fn feed(line: &[u8]) {
+    if let Some(queue) = FEED.get() {
+        // Taking a line cannot fail.
+        let _ = queue.make_writer().write_all(line);
+    }
+}
+
+fn file_of(settings: &LogSection) -> Option<FileLog> {
+    const KIB: u64 = 1024;
+    let settings = FileSettings {
+        path: settings.file.clone()?,
+        size: KIB * u64::from(settings.file_size),
+        files: settings.files.into(),
+        budget: KIB * u64::from(settings.file_budget),
+    };
+    Some(FileLog::new(settings, SystemTime::now()))
+}
+
+/// A line without what colours it on a terminal.
+fn plain(line: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(line.len());
+    let mut inside = false;
+    for &byte in line {
+        match byte {
+            0x1B => inside = true,
+            b'm' if inside => inside = false,
+            _ if inside => {}
+            _ => plain.push(byte),
+        }
+    }
+    plain
 }
 
 /// Lines of either form.
@@ -105,7 +169,7 @@ struct Line {
 }
 
 impl Logs {
-    fn to(mut output: impl Write + Send + 'static) -> (Queue, Self) {
+    fn to(mut output: impl Write + Send + 'static, mut file: Option<FileLog>) -> (Queue, Self) {
         let (sender, receiver) = sync_channel::<Vec<u8>>(QUEUE);
         let (done_sender, done) = sync_channel(1);
         let queue = Queue {
@@ -121,6 +185,9 @@ impl Logs {
                 }
                 // Nobody is left to tell when standard error is gone.
                 let _ = output.write_all(&line);
+                if let Some(file) = &mut file {
+                    file.write(&plain(&line), SystemTime::now());
+                }
                 let lost = dropped.swap(0, Ordering::Relaxed);
                 if lost > 0 {
                     let _ = writeln!(output, "{lost} log lines were dropped: they came faster than they could be written");
@@ -215,7 +282,7 @@ mod tests {
 
     fn logged(format: LogFormat, terminal: bool) -> String {
         let sink = Sink::default();
-        let (queue, logs) = Logs::to(sink.clone());
+        let (queue, logs) = Logs::to(sink.clone(), None);
         let subscriber = tracing_subscriber::registry().with(lines(format, terminal, queue));
         tracing::subscriber::with_default(subscriber, || {
             tracing::warn!(pool = 1, "the pool is silent");
@@ -257,7 +324,7 @@ mod tests {
         }
         let (release, hang) = channel();
         let sink = Sink::default();
-        let (queue, logs) = Logs::to(Hanging(hang, sink.clone()));
+        let (queue, logs) = Logs::to(Hanging(hang, sink.clone()), None);
         let lines = QUEUE + 100;
         for _ in 0..lines {
             queue.make_writer().write_all(b"line").unwrap();
@@ -280,5 +347,25 @@ mod tests {
             "{written} written, {dropped} dropped"
         );
         assert_eq!(written + dropped, lines);
+    }
+
+    #[test]
+    fn a_file_gets_the_same_lines_without_colours() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let settings = LogSection {
+            file: Some(path.clone()),
+            ..LogSection::default()
+        };
+        let (queue, logs) = Logs::to(Sink::default(), file_of(&settings));
+        let lines = lines(LogFormat::Text, true, queue);
+        let subscriber = tracing_subscriber::registry().with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::warn!(pool = 1, "the pool is silent");
+        });
+        drop(logs);
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.ends_with("the pool is silent pool=1\n"), "{text:?}");
+        assert!(!text.contains('\u{1b}'), "{text:?}");
     }
 }

@@ -35,7 +35,8 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     let recipe = options.recipe();
     let config = recipe.load()?.config;
-    let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+    let _logs = logs::start(&config.log, logs::Role::Writer)
+        .map_err(|error| Failure::Other(error.to_string()))?;
     if !emulated {
         wishes.without_emulation()?;
     }

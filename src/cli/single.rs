@@ -4,7 +4,7 @@
 
 use super::machine::Machine;
 use super::{Failure, places};
-use crate::config::scribe::Scribe;
+use crate::config::scribe::{KeeperLines, Scribe};
 use crate::config::{Config, Recipe};
 use crate::keeper::hardware::Choices;
 use crate::keeper::host::TaskHost;
@@ -54,7 +54,8 @@ pub async fn run(
         ))
     })?;
     let setup = setup(&config, machine.emulated)?;
-    let _scribe = scribe(recipe.clone(), directory)?;
+    // One process has one ring of lines already.
+    let _scribe = scribe(recipe.clone(), directory, |_| Vec::new())?;
     // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
     let kept = open(&machine, &config).await;
     let host = TaskHost::new(move |link: MinerEnd| {
@@ -134,14 +135,14 @@ pub fn setup(config: &Config, emulated: bool) -> Result<Setup, Failure> {
 ///
 /// # Errors
 /// When its socket cannot be had.
-pub fn scribe(recipe: Recipe, run_directory: &Path) -> Result<Scribe, Failure> {
+pub fn scribe(recipe: Recipe, run_directory: &Path, lines: KeeperLines) -> Result<Scribe, Failure> {
     let failed = |error: std::io::Error| {
         let path = run_directory.display();
         Failure::Other(format!(
             "run directory {path}: no socket for the configuration: {error}"
         ))
     };
-    let scribe = Scribe::start(recipe, run_directory).map_err(failed)?;
+    let scribe = Scribe::start(recipe, run_directory, lines).map_err(failed)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
     let reread = scribe.reread();
     tokio::spawn(async move {

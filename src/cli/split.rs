@@ -6,12 +6,14 @@ use super::options::Options;
 use super::run::runtime;
 use super::{Failure, logs, single};
 use crate::chain::Pacing;
+use crate::config::scribe::KeeperLine;
 use crate::config::{ChainsSection, Config, PoolSection, Recipe};
 use crate::keeper;
 use crate::keeper::host::ProcessHost;
 use crate::link::socket::miner_end;
 use crate::miner::confine::{self, Account, Plan};
 use crate::miner::{self, ChipTraits, Miner};
+use crate::telemetry::LOG_RING;
 use cgminer_board::file::BoardFile;
 use cgminer_hal::linux::LinuxDevices;
 use lexopt::{Arg::Long, ValueExt};
@@ -61,19 +63,37 @@ pub async fn run(
     hand_over(directory, &wall.devices, account.as_ref())
         .map_err(|error| failed(&format_args!("{}: {error}", directory.display())))?;
     let arguments = wall.arguments();
-    let host = ProcessHost::new(move || {
-        let mut command = Command::new(PROGRAM);
-        command.arg(MINER).args(&arguments);
-        command
-    });
+    let host = ProcessHost::new(
+        move || {
+            let mut command = Command::new(PROGRAM);
+            command.arg(MINER).args(&arguments);
+            command
+        },
+        logs::feed,
+    );
     let setup = single::setup(&config, machine.emulated)?;
-    let _scribe = single::scribe(recipe, directory)?;
+    let _scribe = single::scribe(recipe, directory, keeper_lines)?;
     // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
     let kept = single::open(&machine, &config).await;
     keeper::run(kept, Box::new(host), setup, stop)
         .await
         .map_err(|error| failed(&error))
         .and_then(Failure::of_end)
+}
+
+/// What the keeper has logged, for the miner's page.
+fn keeper_lines(after: u64) -> Vec<KeeperLine> {
+    let lines = LOG_RING.after(after, tracing::Level::TRACE);
+    lines
+        .into_iter()
+        .map(|line| KeeperLine {
+            number: line.number,
+            unix_time: line.unix_time,
+            level: line.level.into(),
+            target: line.target.into_owned(),
+            text: line.text,
+        })
+        .collect()
 }
 
 impl Wall {
@@ -177,7 +197,8 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
         write: vec![config.api.run_directory.clone()],
         devices: wall.devices.clone(),
     });
-    let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+    let _logs = logs::start(&config.log, logs::Role::Other)
+        .map_err(|error| Failure::Other(error.to_string()))?;
     confine::report(&measures);
     runtime()?.block_on(mine(config, recipe, board, chips, wall, link))
 }

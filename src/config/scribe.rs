@@ -32,6 +32,8 @@ const VERSION: u32 = 1;
 pub const QUESTION_LIMIT: usize = 2 * FILE_LIMIT + 1024;
 /// Bytes that an answer may have: all files.
 const ANSWER_LIMIT: usize = 1024 * 1024;
+/// Log lines in one answer: far below that limit.
+const LINES: usize = 128;
 /// For a whole question, and for taking the whole answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Writes that may follow each other at once, and how long until one more may: what a flash has to bear.
@@ -45,6 +47,11 @@ pub enum Ask {
     Stamp,
     /// All files, the main one first.
     Read,
+    /// The keeper's log lines with a greater number.
+    Lines {
+        /// The number.
+        after: u64,
+    },
     /// Let the main file be this.
     Write {
         /// Its whole text.
@@ -91,11 +98,32 @@ pub enum Told {
     Stamp(String),
     /// The files.
     Files(Vec<SourceFile>),
+    /// The lines, oldest first; more may be there.
+    Lines(Vec<KeeperLine>),
     /// It is on disk.
     Written,
     /// It is not, and why.
     Refused(String),
 }
+
+/// A log line of the keeper's process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeeperLine {
+    /// Counts from 1.
+    pub number: u64,
+    /// Seconds since 1970.
+    pub unix_time: f64,
+    /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
+    pub level: String,
+    /// Room that told it.
+    pub target: String,
+    /// What it told.
+    pub text: String,
+}
+
+/// Gives lines with a greater number.
+pub type KeeperLines = fn(u64) -> Vec<KeeperLine>;
 
 /// Answers until dropped.
 pub struct Scribe {
@@ -121,7 +149,7 @@ impl Scribe {
     ///
     /// # Errors
     /// When the socket or the thread cannot be had.
-    pub fn start(recipe: Recipe, run_directory: &Path) -> io::Result<Self> {
+    pub fn start(recipe: Recipe, run_directory: &Path, lines: KeeperLines) -> io::Result<Self> {
         let socket = run_directory.join(SOCKET);
         match fs::remove_file(&socket) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -136,6 +164,7 @@ impl Scribe {
         let wishes = Arc::new(AtomicU64::new(0));
         let mut desk = Desk {
             recipe,
+            lines,
             wishes: wishes.clone(),
             writes: WRITES.0,
             earned: Instant::now(),
@@ -239,6 +268,7 @@ fn rest(until: Instant) -> io::Result<Duration> {
 
 struct Desk {
     recipe: Recipe,
+    lines: KeeperLines,
     wishes: Arc<AtomicU64>,
     writes: u32,
     earned: Instant,
@@ -261,6 +291,11 @@ impl Desk {
                 Ok(sources) => Told::Files(sources.files),
                 Err(error) => Told::Refused(error.to_string()),
             },
+            Ask::Lines { after } => {
+                let mut lines = (self.lines)(after);
+                lines.truncate(LINES);
+                Told::Lines(lines)
+            }
             Ask::Write { text, was } => match self.write(&text, &was) {
                 Ok(()) => Told::Written,
                 Err(why) => Told::Refused(why),
@@ -361,6 +396,8 @@ fn out_of_reach(before: &Config, after: &Config) -> Option<&'static str> {
             "api.run_directory",
             before.api.run_directory != after.api.run_directory,
         ),
+        // The keeper writes it, with all its rights.
+        ("log.file", before.log.file != after.log.file),
         (
             "cooling.minimum_fans",
             before.cooling.minimum_fans != after.cooling.minimum_fans,

@@ -2,11 +2,19 @@
 
 use crate::link::{KeeperEnd, MinerEnd, in_process, socket};
 use std::future::Future;
+use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use tokio::sync::oneshot;
+
+/// Bytes of a line that a miner may tell; the rest comes as another one.
+const LONGEST_LINE: u64 = 8 * 1024;
+
+/// Takes the miner's log lines. Must not wait.
+type Lines = Arc<dyn Fn(&[u8]) + Send + Sync>;
 
 /// Starts and ends the miner. One at a time.
 pub trait MinerHost: Send {
@@ -26,14 +34,19 @@ pub trait MinerHost: Send {
 /// The miner as a process: this program with a hidden subcommand, the link as its standard input.
 pub struct ProcessHost {
     command: Box<dyn FnMut() -> Command + Send>,
+    lines: Lines,
     child: Option<Child>,
 }
 
 impl ProcessHost {
-    /// A host that starts what `command` gives.
-    pub fn new(command: impl FnMut() -> Command + Send + 'static) -> Self {
+    /// A host that starts what `command` gives, and hands every line of its standard error to `lines`.
+    pub fn new(
+        command: impl FnMut() -> Command + Send + 'static,
+        lines: impl Fn(&[u8]) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             command: Box::new(command),
+            lines: Arc::new(lines),
             child: None,
         }
     }
@@ -47,11 +60,31 @@ impl ProcessHost {
     fn spawn(&mut self) -> std::io::Result<KeeperEnd> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
-        let child = (self.command)()
+        let mut child = (self.command)()
             .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stderr(Stdio::piped())
             .spawn()?;
+        let told = child.stderr.take();
         self.child = Some(child);
+        if let Some(told) = told {
+            let lines = Arc::clone(&self.lines);
+            let name = std::thread::Builder::new().name("miner log".into());
+            name.spawn(move || pass_on(told, &lines))?;
+        }
         Ok(socket::keeper_end(tokio::net::UnixStream::from_std(ours)?))
+    }
+}
+
+/// Hands lines on until the miner has ended.
+fn pass_on(told: ChildStderr, lines: &Lines) {
+    let mut told = BufReader::new(told);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut told).take(LONGEST_LINE).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => lines(&line),
+        }
     }
 }
 

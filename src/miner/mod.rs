@@ -11,6 +11,8 @@ pub mod chain;
 pub mod chains;
 pub mod confine;
 pub mod liveness;
+pub mod mdns;
+pub mod notify;
 pub mod owner;
 pub mod power;
 pub mod reset;
@@ -33,6 +35,7 @@ use crate::pool::status::PoolsStatus;
 use crate::telemetry::{ChainInput, Inputs, SnapshotSource};
 use cgminer_board::file::BoardFile;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
@@ -131,6 +134,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         pools: pools_status.clone(),
         chains: chain_inputs,
         keeper: miner.keeper.status(),
+        directories: directories(&miner.recipe, &miner.config),
     });
     let (orders, given) = Orders::channel();
     let (access, allowed) = watch::channel(Access::of(&miner.config));
@@ -153,11 +157,22 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     }
 
     let mut tasks = JoinSet::new();
+    if let Some(address) = api.address().filter(|_| miner.config.api.mdns) {
+        let service = mdns::Service {
+            host: snapshots.snapshot().machine.host.unwrap_or_default(),
+            address,
+            board: miner.board.name.clone(),
+            emulated: miner.emulated,
+        };
+        tasks.spawn(mdns::run(service, miner.keeper.stop()));
+    }
     tasks.spawn(api.run());
     if let Some(rpc) = rpc {
         tasks.spawn(rpc.run());
     }
-    tasks.spawn(snapshots.record());
+    tasks.spawn(snapshots.clone().record());
+    let (alerts, alert_settings) = watch::channel(notify::Settings::of(&miner.config));
+    tasks.spawn(notify::run(snapshots, alert_settings));
     tasks.spawn(add_up(chain_statuses.clone(), hashes));
     tasks.spawn(liveness::prove(
         miner.keeper.clone(),
@@ -189,6 +204,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         pools: commands,
         chains: wishes,
         access,
+        alerts,
     };
     tasks.spawn(owner::serve(reach, given));
 
@@ -222,6 +238,20 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     }
     tasks.shutdown().await;
     Ok(())
+}
+
+/// Where something is written, by this process or by the keeper.
+fn directories(recipe: &Recipe, config: &Config) -> Vec<PathBuf> {
+    let configuration = recipe.file.parent().map(Into::into);
+    [
+        Some("/".into()),
+        Some(config.keeper.state_directory.clone()),
+        configuration,
+        Some(config.api.run_directory.clone()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Voltage first, so that the rail never comes on at another one.

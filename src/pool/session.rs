@@ -307,6 +307,13 @@ impl Session {
             share,
             mask.map(|mask| version & mask),
         );
+        tracing::debug!(
+            session = self.id.0,
+            job = share.job.sequence,
+            nonce = format_args!("{:08x}", share.nonce),
+            request = id,
+            "share sent"
+        );
         self.ledger.sent(id, share, now);
         Ok(())
     }
@@ -406,8 +413,11 @@ impl Session {
             self.lines.unknown += 1;
             return;
         }
+        let (session, request) = (self.id.0, reply.id);
         if let Some(error) = refusal {
-            tracing::warn!(pool = %self.settings.url, %error, "share rejected");
+            tracing::warn!(pool = %self.settings.url, session, request, %error, "share rejected");
+        } else {
+            tracing::debug!(session, request, "share accepted");
         }
         self.judge_pool(now);
         let all_answered = self.ledger.oldest_sent_at().is_none();

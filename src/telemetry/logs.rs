@@ -1,6 +1,7 @@
 //! The latest log lines, kept in memory for those who ask over the network.
 
 use serde::Serialize;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -39,18 +40,36 @@ pub struct LogLine {
     /// `ERROR`, `WARN`, `INFO`, `DEBUG` or `TRACE`.
     pub level: &'static str,
     /// Room that told it, as `cgminer_rs::pool`.
-    pub target: &'static str,
+    pub target: Cow<'static, str>,
     /// What it told, fields behind it as `name=value`.
     pub text: String,
 }
 
-/// Puts what is told into a ring.
-pub struct RingLayer(&'static LogRing);
+/// Takes lines; never makes who tells them wait.
+pub trait LineSink: Send + Sync + 'static {
+    /// Takes one line.
+    fn take(&self, level: Level, target: &'static str, text: String);
+}
 
-impl RingLayer {
-    /// A layer that fills a ring.
-    pub fn new(ring: &'static LogRing) -> Self {
-        Self(ring)
+impl LineSink for &'static LogRing {
+    fn take(&self, level: Level, target: &'static str, text: String) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        self.keep(
+            now.unwrap_or_default().as_secs_f64(),
+            level,
+            target.into(),
+            text,
+        );
+    }
+}
+
+/// Puts what is told into a sink, as one text with its fields behind.
+pub struct LineLayer<T>(T);
+
+impl<T: LineSink> LineLayer<T> {
+    /// A layer that fills a sink.
+    pub fn new(sink: T) -> Self {
+        Self(sink)
     }
 }
 
@@ -64,11 +83,15 @@ impl LogRing {
         self.lines().kept.iter().filter(wanted).cloned().collect()
     }
 
-    fn keep(&self, level: Level, target: &'static str, text: String) {
-        let unix_time = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_secs_f64();
+    /// Keeps a line of another process, with the time that it was told there.
+    pub fn adopt(&self, unix_time: f64, level: &str, target: String, mut text: String) {
+        if let Ok(level) = level.parse() {
+            cut(&mut text);
+            self.keep(unix_time, level, target.into(), text);
+        }
+    }
+
+    fn keep(&self, unix_time: f64, level: Level, target: Cow<'static, str>, text: String) {
         let mut lines = self.lines();
         lines.last_number += 1;
         let number = lines.last_number;
@@ -89,13 +112,13 @@ impl LogRing {
     }
 }
 
-impl<S: Subscriber> Layer<S> for RingLayer {
+impl<S: Subscriber, T: LineSink> Layer<S> for LineLayer<T> {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
         let metadata = event.metadata();
         self.0
-            .keep(*metadata.level(), metadata.target(), text.finish());
+            .take(*metadata.level(), metadata.target(), text.finish());
     }
 }
 
@@ -109,13 +132,15 @@ struct Text {
 impl Text {
     fn finish(mut self) -> String {
         self.message.push_str(&self.fields);
-        if self.message.len() > LONGEST {
-            let end = (0..=LONGEST)
-                .rev()
-                .find(|&end| self.message.is_char_boundary(end));
-            self.message.truncate(end.unwrap_or(0));
-        }
+        cut(&mut self.message);
         self.message
+    }
+}
+
+fn cut(text: &mut String) {
+    if text.len() > LONGEST {
+        let end = (0..=LONGEST).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
     }
 }
 
@@ -146,7 +171,7 @@ mod tests {
     #[test]
     fn lines_are_kept_with_their_fields_and_found_by_number_and_level() {
         static RING: LazyLock<LogRing> = LazyLock::new(LogRing::default);
-        let subscriber = tracing_subscriber::registry().with(RingLayer::new(&RING));
+        let subscriber = tracing_subscriber::registry().with(LineLayer::new(&*RING));
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(chain = 1, name = "x", "brought up");
             tracing::warn!("{} is late", "it");
@@ -167,9 +192,20 @@ mod tests {
     fn the_ring_is_bounded() {
         let ring = LogRing::default();
         for _ in 0..KEPT + 5 {
-            ring.keep(Level::INFO, "a", String::new());
+            ring.keep(1.0, Level::INFO, "a".into(), String::new());
         }
         let lines = ring.after(0, Level::TRACE);
         assert_eq!((lines.len(), lines[0].number), (KEPT, 6));
+    }
+
+    #[test]
+    fn lines_of_another_process_keep_their_time_and_are_bounded() {
+        let ring = LogRing::default();
+        ring.adopt(7.5, "WARN", "cgminer_rs::keeper".into(), "x".repeat(1000));
+        ring.adopt(8.0, "LOUD", String::new(), String::new());
+        let lines = ring.after(0, Level::TRACE);
+        assert_eq!(lines.len(), 1, "a level that is none");
+        assert_eq!((lines[0].unix_time, lines[0].level), (7.5, "WARN"));
+        assert_eq!(lines[0].text.len(), LONGEST);
     }
 }

@@ -3,6 +3,7 @@
 //! Rooms publish their status in `watch` channels; a [`SnapshotSource`] reads those when it is asked, so nobody waits
 //! for an observer and nothing is copied while nobody looks.
 
+pub mod alerts;
 mod events;
 mod from_chains;
 mod from_keeper;
@@ -19,16 +20,20 @@ pub mod samples;
 mod snapshot;
 mod source;
 mod state;
+mod storage;
+pub mod syslog;
 
 pub use crate::chain::status::ChainPhase;
+pub use alerts::{Alert, AlertLimits, Notice, Rule};
 pub use events::{Event, EventKind, Severity};
 pub use from_chains::ChainInput;
 pub use hash_rate::{HashRateMeter, WindowRate};
 pub use health::{Health, LoopHealth};
 pub use history::{HISTORY_STEP, Moment as HistoryMoment};
-pub use logs::{LOG_RING, LogLine, LogRing, RingLayer};
+pub use logs::{LOG_RING, LogLine, LogRing};
 pub use measured::{Measured, Unknown};
 pub use process::{Process, ProcessReader};
 pub use snapshot::*;
 pub use source::{API_VERSION, Inputs, SnapshotSource};
 pub use state::SWITCHED_OFF;
+pub use storage::Storage;

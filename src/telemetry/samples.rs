@@ -262,6 +262,7 @@ impl Rooms {
                 status: rooms.chain.subscribe(),
             }],
             keeper: rooms.keeper.subscribe(),
+            directories: Vec::new(),
         });
         (source, rooms)
     }

@@ -3,9 +3,11 @@
 //! Plain numbers are settings, counters and ages, which this program knows by itself. What was measured is
 //! [`Measured`]; what nobody knows is null.
 
+use super::alerts::Alert;
 use super::hash_rate::WindowRate;
 use super::measured::Measured;
 use super::process::Process;
+use super::storage::Storage;
 use crate::chain::status::{ChainCounters, ChainPhase, ChipCounters};
 use cgminer_hal::units::{
     Amperes, Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Quantity, Rpm, Watts,
@@ -50,6 +52,12 @@ pub struct Snapshot {
     pub supply: Option<Supply>,
     /// Pools.
     pub pools: Pools,
+    /// File systems that this program writes to.
+    pub storage: Vec<Storage>,
+    /// What is wrong and worth telling, oldest first.
+    pub alerts: Vec<Alert>,
+    /// Alerts since the start.
+    pub alerts_raised: u64,
     /// Number of the latest event; 0 before the first.
     pub last_event: u64,
 }

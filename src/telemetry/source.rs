@@ -1,5 +1,6 @@
 //! Builds the Snapshot from what the rooms publish.
 
+use super::alerts::{Alert, AlertLimits, Alerts, Notice};
 use super::events::{Event, Seen};
 use super::from_chains::{self, ChainInput};
 use super::hash_rate::{WINDOWS, WindowRate};
@@ -11,11 +12,12 @@ use super::recorder::Recorder;
 use super::snapshot::{
     HashRateReport, JoulesPerTerahash, Machine, SCHEMA, Snapshot, Supply, Versions,
 };
-use super::{from_keeper, from_pools, state};
+use super::{from_keeper, from_pools, state, storage};
 use crate::chain::status::ChainStatus;
 use crate::link::KeeperStatus;
 use crate::pool::status::PoolsStatus;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
@@ -42,6 +44,8 @@ pub struct Inputs {
     pub chains: Vec<ChainInput>,
     /// The keeper's latest status; `None` until the first.
     pub keeper: watch::Receiver<Option<Arc<KeeperStatus>>>,
+    /// Directories whose file systems are watched.
+    pub directories: Vec<PathBuf>,
 }
 
 /// Gives Snapshots. A clone sees the same machine.
@@ -58,6 +62,7 @@ struct Shared {
     recorder: Mutex<Recorder>,
     heartbeat: Mutex<Heartbeat>,
     history: Mutex<History>,
+    alerts: Mutex<Alerts>,
 }
 
 impl SnapshotSource {
@@ -83,6 +88,7 @@ impl SnapshotSource {
                 recorder: Mutex::new(Recorder::new(now)),
                 heartbeat: Mutex::new(heartbeat),
                 history: Mutex::default(),
+                alerts: Mutex::default(),
             }),
         }
     }
@@ -106,6 +112,10 @@ impl SnapshotSource {
         let accepted = recorder.accepted(now);
         let (state, reason) = state::of(keeper, heard, &chains, &pools);
         let supply = keeper.map(|keeper| from_keeper::supply(keeper, heard));
+        let (alerts, alerts_raised) = {
+            let alerts = shared.alerts();
+            (alerts.active(), alerts.raised_total())
+        };
         Snapshot {
             schema: SCHEMA,
             unix_time: wall_clock(),
@@ -137,6 +147,9 @@ impl SnapshotSource {
             analog: from_keeper::analog(keeper, heard),
             supply,
             pools: from_pools::pools(&pools, now),
+            storage: storage::read(&shared.inputs.directories),
+            alerts,
+            alerts_raised,
             last_event: recorder.events.last_number(),
         }
     }
@@ -144,6 +157,21 @@ impl SnapshotSource {
     /// Events with a greater number, oldest first.
     pub fn events_after(&self, number: u64) -> Vec<Event> {
         self.shared.recorder().events.after(number)
+    }
+
+    /// What was wrong before, the latest first.
+    pub fn past_alerts(&self) -> Vec<Alert> {
+        self.shared.alerts().past()
+    }
+
+    /// What is to be told of alerts with a greater number, oldest first.
+    pub fn notices_after(&self, number: u64) -> Vec<Notice> {
+        self.shared.alerts().notices_after(number)
+    }
+
+    /// Says from when on something is worth an alert.
+    pub fn limit_alerts(&self, limits: AlertLimits) {
+        self.shared.alerts().limit(limits);
     }
 
     /// The past day, a moment each [`super::HISTORY_STEP`], oldest first.
@@ -184,6 +212,10 @@ impl SnapshotSource {
                 let moment = Moment::of(&self.snapshot());
                 self.shared.history().add(moment);
             }
+            if self.shared.alerts().is_due(now) {
+                let snapshot = self.snapshot();
+                self.shared.alerts().look(&snapshot, now);
+            }
             tokio::select! {
                 changed = pools.changed() => {
                     if changed.is_err() {
@@ -210,6 +242,10 @@ impl Shared {
 
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alerts(&self) -> MutexGuard<'_, Alerts> {
+        self.alerts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self) -> Seen {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep_until};
-use tracing::{debug, info, warn};
+use tracing::{debug, info, trace, warn};
 
 /// Work is replaced at least so often, for the sake of a recent block time.
 const LONGEST_WORK: Duration = Duration::from_secs(30);
@@ -199,6 +199,13 @@ impl<'a> Hashing<'a> {
 
     async fn begin(&mut self, job: Arc<Job>) -> Result<(), End> {
         self.task.registry.begin_job(&job);
+        let chain = self.task.index();
+        debug!(
+            chain,
+            session = job.session.0,
+            job = job.sequence,
+            "chain works on a job"
+        );
         self.task.source.set_job(job);
         self.task.tally.counters.jobs += 1;
         self.feed(Instant::now()).await
@@ -275,7 +282,9 @@ impl<'a> Hashing<'a> {
         let header = work.header(work.version(), 0);
         let states: heapless::Vec<[u32; 8], MOST_MIDSTATES> =
             work.midstates.iter().map(|rolled| rolled.state.0).collect();
+        let job = work.job.sequence;
         let slot = self.task.registry.insert(work);
+        trace!(chain = self.task.index(), job, work = slot, "work sent");
         let job_header = model.job_number.encode(slot);
         let fits = match model.job {
             JobFormat::FullHeader => {
@@ -468,6 +477,15 @@ impl<'a> Hashing<'a> {
             );
         }
         if let Verdict::Share { share, .. } = verdict {
+            debug!(
+                chain = self.task.index(),
+                chip = place.chip,
+                work = found.slot,
+                nonce = format_args!("{:08x}", share.nonce),
+                session = share.job.session.0,
+                job = share.job.sequence,
+                "share found"
+            );
             let counters = &mut self.task.tally.counters;
             match self.task.shares.try_send(share) {
                 Ok(()) => counters.shares += 1,

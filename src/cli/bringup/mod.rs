@@ -70,7 +70,8 @@ pub fn run(noun: &str, mut parser: lexopt::Parser) -> Result<(), Failure> {
     // Somebody looks at the answer; the log's small talk would stand between its lines.
     asked.options.prefer("log.level=warn");
     let config = asked.options.load()?.config;
-    let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+    let _logs = logs::start(&config.log, logs::Role::Other)
+        .map_err(|error| Failure::Other(error.to_string()))?;
     runtime()?.block_on(async {
         let stop = stop_asked()?;
         match session::connect(&config).await? {

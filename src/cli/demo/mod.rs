@@ -46,7 +46,8 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     options.set("keeper.state_directory", &own);
     let recipe = options.recipe();
     let config = recipe.load()?.config;
-    let _logs = logs::start(&config.log).map_err(|error| Failure::Other(error.to_string()))?;
+    let _logs = logs::start(&config.log, logs::Role::Writer)
+        .map_err(|error| Failure::Other(error.to_string()))?;
     runtime()?.block_on(mine(recipe, &scratch.0, lasting))
 }
 

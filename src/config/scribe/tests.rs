@@ -17,7 +17,7 @@ impl Office {
             ..Recipe::default()
         };
         fs::write(&recipe.file, text).unwrap();
-        let scribe = Scribe::start(recipe, directory.path()).unwrap();
+        let scribe = Scribe::start(recipe, directory.path(), |_| Vec::new()).unwrap();
         Self { directory, scribe }
     }
 
@@ -92,6 +92,11 @@ fn what_is_wrong_out_of_date_or_moves_a_limit_is_not_written() {
             "[board]\nname = \"l7\"\n[api]\nrun_directory = \"/tmp/y\"\n",
             before,
             "run_directory",
+        ),
+        (
+            "[board]\nname = \"l7\"\n[log]\nfile = \"/etc/cron.d/x\"\n",
+            before,
+            "log.file cannot be changed",
         ),
         (
             "[board]\nname = \"l7\"\n[keeper]\nstate_directory = \"/tmp/y\"\n",
@@ -184,7 +189,7 @@ proptest! {
         let recipe = Recipe { file: directory.path().join("c.toml"), named: true, ..Recipe::default() };
         fs::write(&recipe.file, before).unwrap();
         let file = recipe.file.clone();
-        let mut desk = Desk { recipe, wishes: Arc::default(), writes: 2, earned: Instant::now() };
+        let mut desk = Desk { lines: |_| Vec::new(), recipe, wishes: Arc::default(), writes: 2, earned: Instant::now() };
         let text = pieces.concat();
         let was = hash(if known { before } else { "another" });
         let told = desk.answer(Ask::Write { text: text.clone(), was });
@@ -204,6 +209,7 @@ proptest! {
 #[test]
 fn writes_have_a_budget() {
     let mut desk = Desk {
+        lines: |_| Vec::new(),
         recipe: Recipe::default(),
         wishes: Arc::default(),
         writes: 2,
@@ -213,4 +219,33 @@ fn writes_have_a_budget() {
     assert!(desk.pay().unwrap_err().contains("too often"));
     desk.earned -= 2 * WRITES.1;
     assert!(desk.pay().is_ok() && desk.pay().is_ok() && desk.pay().is_err());
+}
+
+#[test]
+fn the_keepers_lines_are_told_in_bounded_pieces() {
+    let directory = tempfile::tempdir().unwrap();
+    let recipe = Recipe {
+        file: directory.path().join("a.toml"),
+        ..Recipe::default()
+    };
+    let lines: KeeperLines = |after| {
+        let line = |number| KeeperLine {
+            number,
+            unix_time: 1.5,
+            level: "INFO".into(),
+            target: "keeper".into(),
+            text: "\u{1}".repeat(480),
+        };
+        (after + 1..=500).map(line).collect()
+    };
+    let _scribe = Scribe::start(recipe, directory.path(), lines).unwrap();
+    let (mut last, mut answers) = (0, 0);
+    while last < 500 {
+        match ask(directory.path(), &Ask::Lines { after: last }).unwrap() {
+            Told::Lines(lines) => last = lines.last().unwrap().number,
+            other => panic!("{other:?}"),
+        }
+        answers += 1;
+    }
+    assert_eq!((last, answers), (500, 4));
 }

@@ -103,6 +103,10 @@ pub(super) const CALLS: &[(c_long, When)] = &{
         (libc::SYS_getdents64, Always),
         (libc::SYS_getcwd, Always),
         (libc::SYS_lseek, Always),
+        #[cfg(not(target_arch = "arm"))]
+        (libc::SYS_statfs, Always),
+        #[cfg(target_arch = "arm")]
+        (libc::SYS_statfs64, Always),
         (libc::SYS_ftruncate, Always),
         (libc::SYS_fsync, Always),
         (libc::SYS_fdatasync, Always),

@@ -3,7 +3,7 @@
 use super::settings::Settings;
 use crate::api::orders::Outcome;
 use crate::api::{BACKUP_SCHEMA, Failure};
-use crate::config::{Edit, FIELDS, REDACTED, edit};
+use crate::config::{Edit, FIELDS, REDACTED, Secret, edit};
 use serde_json::json;
 
 impl Settings {
@@ -36,6 +36,13 @@ impl Settings {
                 same.map(|pool| match name {
                     "proxy_password" => pool.proxy_password.clone(),
                     _ => pool.password.clone(),
+                })
+            } else if section == "alert_target" {
+                let mut targets = config.alert_target.iter();
+                let same = targets.find(|target| field("name") == Some(&target.name));
+                same.map(|target| match name {
+                    "url" => Secret::new(target.url.expose()),
+                    _ => target.password.clone(),
                 })
             } else {
                 let same = config.token.iter();

@@ -14,6 +14,7 @@ use crate::api::orders::{Fields, Given, Order, Outcome};
 use crate::api::{Failure, NO_DEVICE, NO_POOL};
 use crate::config::{Config, Edit, Recipe};
 use crate::link::{LinkError, MinerEnd, Request};
+use crate::miner::notify;
 use crate::pool::manager::Command;
 use cgminer_hal::units::Millivolts;
 use serde_json::{Value, json};
@@ -61,6 +62,8 @@ pub struct Reach {
     pub chains: Vec<watch::Sender<ChainWish>>,
     /// The doors.
     pub access: watch::Sender<Arc<Access>>,
+    /// Who sends alerts.
+    pub alerts: watch::Sender<Arc<notify::Settings>>,
 }
 
 /// Carries orders out until dropped.
@@ -79,7 +82,10 @@ pub async fn serve(reach: Reach, mut orders: mpsc::Receiver<Given>) {
                 Some(given) => owner.carry_out(given).await,
                 None => std::future::pending().await,
             },
-            _ = tick.tick() => owner.settings.follow_files().await,
+            _ = tick.tick() => {
+                owner.settings.follow_files().await;
+                owner.settings.follow_lines().await;
+            }
         }
     }
 }

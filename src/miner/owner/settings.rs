@@ -9,8 +9,9 @@ use crate::config::{
     Config, ConfigError, Edit, EditError, Loaded, Origin, Recipe, SourceFile, edit, hash,
 };
 use crate::link::{MinerEnd, Request};
-use crate::miner::sources;
+use crate::miner::{notify, sources};
 use crate::pool::manager::Command;
+use crate::telemetry::LOG_RING;
 use cgminer_hal::units::Millivolts;
 use serde_json::{Map, Value, json};
 use std::fs::OpenOptions;
@@ -22,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_blocking;
 
 /// Sections that take force as a whole while the machine runs.
-const LIVE_SECTIONS: [&str; 3] = ["pool", "pools", "token"];
+const LIVE_SECTIONS: [&str; 5] = ["pool", "pools", "token", "alerts", "alert_target"];
 /// Fields of other sections that do.
 const LIVE_FIELDS: [&str; 9] = [
     "cooling.mode",
@@ -43,12 +44,15 @@ pub struct Settings {
     started: Config,
     config: Config,
     stamp: Option<String>,
+    /// Number of the keeper's latest log line that is known here.
+    last_line: u64,
     /// Whether the keeper was told of this configuration at all.
     keeper_knows: bool,
     board_voltage: Millivolts,
     keeper: MinerEnd,
     pools: mpsc::Sender<Command>,
     access: watch::Sender<Arc<Access>>,
+    alerts: watch::Sender<Arc<notify::Settings>>,
 }
 
 impl Settings {
@@ -60,11 +64,13 @@ impl Settings {
             started: reach.config.clone(),
             config: reach.config.clone(),
             stamp: None,
+            last_line: 0,
             keeper_knows: false,
             board_voltage: reach.board_voltage,
             keeper: reach.keeper.clone(),
             pools: reach.pools.clone(),
             access: reach.access.clone(),
+            alerts: reach.alerts.clone(),
         }
     }
 
@@ -94,6 +100,18 @@ impl Settings {
                     tracing::error!("the configuration stays as it was: {line}");
                 }
             }
+        }
+    }
+
+    /// Takes in what the keeper has logged, where it is another process; `GET /api/v1/logs` tells it among the rest.
+    pub async fn follow_lines(&mut self) {
+        let after = self.last_line;
+        let Ok(Told::Lines(lines)) = self.scribe(Ask::Lines { after }).await else {
+            return;
+        };
+        for line in lines {
+            self.last_line = line.number;
+            LOG_RING.adopt(line.unix_time, &line.level, line.target, line.text);
         }
     }
 
@@ -291,6 +309,7 @@ impl Settings {
             let _ = self.pools.send(command).await;
         }
         self.access.send_replace(Access::of(&new));
+        self.alerts.send_replace(notify::Settings::of(&new));
         self.keeper_knows = true;
         self.config = new;
         Ok(json!({"done": true, "restart_needed": self.restart_needed()}))

@@ -38,9 +38,10 @@ impl House {
             .push(format!("api.run_directory={run_directory}"));
         std::fs::write(&recipe.file, text).unwrap();
         let config = recipe.load().unwrap().config;
-        let scribe = Scribe::start(recipe.clone(), directory.path()).unwrap();
+        let scribe = Scribe::start(recipe.clone(), directory.path(), |_| Vec::new()).unwrap();
         let (orders, given) = Orders::channel();
         let (pool_commands, pools) = mpsc::channel(8);
+        let alerts = watch::Sender::new(crate::miner::notify::Settings::of(&config));
         let (access, allowed) = watch::channel(Access::of(&config));
         let (chains, wishes) = (0..2).map(|_| watch::channel(ChainWish::default())).unzip();
         let (keeper, end) = in_process();
@@ -55,6 +56,7 @@ impl House {
                 pools: pool_commands,
                 chains,
                 access,
+                alerts,
             },
             given,
         ));

@@ -222,6 +222,7 @@ impl JobMaker {
             network_target: template.network_target,
             received_at: now,
         });
+        tracing::debug!(session = job.session.0, job = job.sequence, id = %job.id.0, clean = job.clean, "job made");
         if self.live.len() == LIVE_JOBS {
             self.live.pop_front();
         }
