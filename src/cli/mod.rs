@@ -16,6 +16,7 @@ mod split;
 mod status;
 mod table;
 mod token;
+mod top;
 
 pub use options::{DEFAULT_CONFIG, Options};
 
@@ -35,10 +36,13 @@ Commands:
   config print [FILE]    print the configuration in force, secrets left out
   config sources [FILE]  tell where each value comes from
   config export          print the running machine's file, secrets left out
+  config import FILE     make a configuration of cgminer.conf or bosminer.toml
+  config migrate FILE    bring an older configuration up to date (--write: in place)
   token claim            make the first token of the running machine
   token create NAME      make another one (--role viewer, operator or admin)
   token list, token revoke NAME, token rotate NAME
   status         tell what the running machine does
+  top            the same as a live view of the terminal; q leaves it
   pool test URL  try a pool, and tell what it supports
   firmware status        what runs in which slot, and how the last update ended
   firmware install FILE  verify a bundle and write it to the idle slot
@@ -184,6 +188,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "check" => config::check(parser),
             "config" => config::run(parser),
             "status" => status::run(parser),
+            "top" => top::run(parser),
             "token" => token::run(parser),
             "pool" => pool::run(parser),
             "firmware" => firmware::run(parser),
@@ -272,6 +277,8 @@ mod tests {
         for word in [
             "config check",
             "config export",
+            "config import",
+            "config migrate",
             "token claim",
             "status",
             "version",

@@ -34,7 +34,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
 }
 
 /// The machine in a screenful.
-fn describe(status: &Value) -> String {
+pub(super) fn describe(status: &Value) -> String {
     let mut text = String::new();
     let machine = &status["machine"];
     let emulated = if machine["emulated"] == true {
@@ -233,7 +233,7 @@ fn seconds(value: &Value) -> String {
     value.as_f64().map_or("-".into(), duration)
 }
 
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     match value {
         Value::Null => "-".into(),
         Value::String(text) => inert(text),
@@ -241,7 +241,7 @@ fn word(value: &Value) -> String {
     }
 }
 
-fn each(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
+pub(super) fn each(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
     list.as_array()
         .map(Vec::as_slice)
         .unwrap_or_default()
