@@ -112,11 +112,8 @@ mod tests {
     use tokio::time::advance;
 
     /// A button between a line that rests high and ground.
-    fn button(line: &GpioLine) -> Option<Button> {
-        Some(Button::new(Signal::new(
-            Input::new(line.clone()),
-            Level::Low,
-        )))
+    fn button(line: &GpioLine) -> Button {
+        Button::new(Signal::new(Input::new(line.clone()), Level::Low))
     }
 
     /// What is found while the line is held so.
@@ -144,7 +141,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_locate_button_locates_and_a_short_press_says_more() {
         let line = GpioLine::new(true);
-        let mut worker = ButtonsWorker::new(button(&line), None);
+        let mut worker = ButtonsWorker::new(Some(button(&line)), None);
         let second = Duration::from_secs(1);
         assert_eq!(held(&mut worker, &line, false, second).await, []);
         assert_eq!(
@@ -165,7 +162,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_reset_button_is_held_for_ten_seconds_or_does_nothing() {
         let line = GpioLine::new(true);
-        let mut worker = ButtonsWorker::new(None, button(&line));
+        let mut worker = ButtonsWorker::new(None, Some(button(&line)));
         let second = Duration::from_secs(1);
         assert_eq!(held(&mut worker, &line, false, second).await, []);
         assert_eq!(held(&mut worker, &line, true, 9 * second).await, []);
@@ -178,7 +175,7 @@ mod tests {
     async fn a_line_that_was_never_seen_up_is_no_button_that_is_held() {
         // Stuck, shorted, or of the other polarity: it would reset the machine at every start.
         let line = GpioLine::new(false);
-        let mut worker = ButtonsWorker::new(button(&line), button(&line));
+        let mut worker = ButtonsWorker::new(Some(button(&line)), Some(button(&line)));
         let pressed = held(&mut worker, &line, true, Duration::from_secs(60)).await;
         assert_eq!(pressed, []);
     }

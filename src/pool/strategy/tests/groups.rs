@@ -27,7 +27,10 @@ fn a_flapping_primary_of_a_group_is_trusted_less_and_less_and_quotas_are_kept() 
         bench.decide();
         bench.up(0);
         let waiting = bench.parts(expected.saturating_sub(SECOND));
-        assert_eq!(waiting[0], 0.0, "not yet, after {expected:?}: {waiting:?}");
+        assert!(
+            waiting[0] < 1e-9,
+            "not yet, after {expected:?}: {waiting:?}"
+        );
         let back = bench.parts(60 * SECOND);
         assert!(back[0] > 50.0, "{back:?}");
         bench.down(0);
