@@ -171,3 +171,24 @@ async fn a_converter_is_read_with_its_age_and_one_that_is_not_there_stops_nothin
     assert_eq!((nowhere.reading, nowhere.age_seconds), (None, None));
     assert_ne!(seen.state, cgminer_rs::link::State::FanOnly);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_keeper_that_cannot_begin_leaves_no_watchdog_running() {
+    let machine = Machine::new(MachineSettings::l7().unwrap(), 7, Clock::tokio());
+    let mut wiring = machine.devices();
+    let board = BoardFile::parse(BOARD, "a test").unwrap();
+    let kept_machine = hardware::open(&board, &mut wiring, &Choices::default()).unwrap();
+    let watchdog = wiring.watchdog_cell(&board.watchdog.as_ref().unwrap().device);
+    assert!(watchdog.timeout().is_some());
+    let kept = tempfile::tempdir().unwrap();
+    let setup = Setup {
+        kept: kept.path().join("keeper.json"),
+        socket: Some("/proc/nowhere/keeper.sock".into()),
+        placement: Placement::Task,
+        status: watch::channel(None).0,
+    };
+    let host = TaskHost::new(|link| Box::pin(live(link)));
+    let ended = keeper::run(kept_machine, Box::new(host), setup, std::future::pending()).await;
+    assert!(ended.is_err());
+    assert!(watchdog.stopped_by_host() && watchdog.timeout().is_none());
+}

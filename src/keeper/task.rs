@@ -97,12 +97,24 @@ pub enum Ended {
 /// # Errors
 /// When it cannot begin.
 pub async fn run(
-    machine: Machine,
+    mut machine: Machine,
     host: Box<dyn MinerHost>,
     setup: Setup,
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, KeeperError> {
-    let mut keeper = Keeper::begin(machine, host, &setup).await?;
+    let watchdog = machine.watchdog.take();
+    let mut keeper = match Keeper::begin(machine, host, &setup).await {
+        Ok(keeper) => keeper,
+        Err(error) => {
+            // No power was given, so nobody is helped by a board that is reset for it again and again.
+            let disarmed = watchdog.map(Watchdog::disarm);
+            if let Some(Err(error)) = disarmed {
+                tracing::warn!(%error, "the watchdog runs on");
+            }
+            return Err(error);
+        }
+    };
+    keeper.watchdog = watchdog;
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tokio::pin!(stop);
@@ -225,7 +237,7 @@ impl Keeper {
             asked,
             status,
             published: None,
-            watchdog: machine.watchdog,
+            watchdog: None,
             fed: None,
             files,
             asked_to_end: None,
