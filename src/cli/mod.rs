@@ -182,6 +182,8 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
         Some(Short('V') | Long("version")) => version(),
         Some(Value(command)) => match command.to_string_lossy().as_ref() {
             split::MINER => split::miner_process(parser),
+            #[cfg(feature = "emulator")]
+            demo::COMPANION => demo::companion_process(parser),
             "run" => run::run(parser),
             #[cfg(feature = "emulator")]
             "demo" => demo::run(parser),

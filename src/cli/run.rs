@@ -45,7 +45,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     runtime()?.block_on(async {
         let stop = stop_asked()?;
         if emulated {
-            drive_emulated(&wishes, (config, recipe), told, stop).await
+            Box::pin(drive_emulated(&wishes, (config, recipe), told, stop)).await
         } else {
             let machine = Machine::real(&config, wishes.zero_bits)?;
             let wall = told.map(|options| Wall {
@@ -96,15 +96,7 @@ async fn drive_emulated(
     let emulation = emulation::start(&settings.0, wishes)?;
     warn!("the machine is emulated: its readings and its hashrate are those of a simulation");
     let wall = match told {
-        Some(options) => Some(Wall {
-            options,
-            devices: emulation
-                .ptys()
-                .map_err(|error| Failure::Other(error.to_string()))?,
-            zero_bits: Some(emulation.hardwired_zero_bits),
-            emulated: true,
-            unknown: false,
-        }),
+        Some(options) => Some(Wall::emulated(&emulation, options)?),
         None => None,
     };
     drive(emulation.machine, settings, wall, stop).await

@@ -97,6 +97,26 @@ fn keeper_lines(after: u64) -> Vec<KeeperLine> {
 }
 
 impl Wall {
+    /// The wall before an emulated machine, whose chips hang at pseudo-terminals.
+    ///
+    /// # Errors
+    /// When the system has none left.
+    #[cfg(feature = "emulator")]
+    pub fn emulated(
+        emulation: &super::machine::emulation::Emulation,
+        options: Vec<OsString>,
+    ) -> Result<Self, Failure> {
+        Ok(Self {
+            options,
+            devices: emulation
+                .ptys()
+                .map_err(|error| Failure::Other(format!("pseudo-terminals: {error}")))?,
+            zero_bits: Some(emulation.hardwired_zero_bits),
+            emulated: true,
+            unknown: false,
+        })
+    }
+
     /// Tells the miner which board this is. It cannot find out by itself: it may not look at any of it.
     #[must_use]
     pub fn with_board(mut self, machine: &Machine, config: &Config) -> Self {

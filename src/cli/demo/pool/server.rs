@@ -79,8 +79,23 @@ impl DemoPool {
     ///
     /// # Errors
     /// When the system has none.
-    pub async fn bind(settings: DemoPoolSettings) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    pub fn bind(settings: DemoPoolSettings) -> io::Result<Self> {
+        Self::listening(
+            std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?,
+            settings,
+        )
+    }
+
+    /// Listens at a socket that is open already. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// When it is none that a pool can listen at.
+    pub fn listening(
+        listener: std::net::TcpListener,
+        settings: DemoPoolSettings,
+    ) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let template = Template::first(settings.network_difficulty, unix_time());
         tracing::info!(

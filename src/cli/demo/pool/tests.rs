@@ -411,7 +411,7 @@ async fn over_a_socket_jobs_come_by_themselves_and_blocks_now_and_then() {
         job_interval: Duration::from_millis(5),
         ..DemoPoolSettings::for_hashrate(1e6)
     };
-    let pool = DemoPool::bind(settings).await.unwrap();
+    let pool = DemoPool::bind(settings).unwrap();
     assert!(pool.address().ip().is_loopback());
     let (address, stats) = (pool.address(), pool.stats());
     let running = tokio::spawn(pool.run());
@@ -434,9 +434,7 @@ async fn over_a_socket_jobs_come_by_themselves_and_blocks_now_and_then() {
 
 #[tokio::test]
 async fn a_client_that_floods_is_sent_away_and_others_do_not_notice() {
-    let pool = DemoPool::bind(DemoPoolSettings::for_hashrate(1e6))
-        .await
-        .unwrap();
+    let pool = DemoPool::bind(DemoPoolSettings::for_hashrate(1e6)).unwrap();
     let (address, mut stats) = (pool.address(), pool.stats());
     let running = tokio::spawn(pool.run());
     let mut good = Miner::connect(address).await;
