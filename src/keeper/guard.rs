@@ -254,6 +254,7 @@ impl Guard {
             preset: self.applied.preset == Some(self.wishes.voltage),
             enabled: !self.settings.has_enable_line || self.applied.enable == Some(true),
             at_setting: self.supply.is_at(self.wishes.voltage, now),
+            controllers_on: self.are_controllers_on(),
         };
         let off_since = self.rail_off_since;
         self.sequence
@@ -262,6 +263,16 @@ impl Guard {
                 let (drive, outcome) = sequence.advance(&readback, off_since, now);
                 (drive, Some(outcome))
             })
+    }
+
+    /// Whether each board that has a voltage controller is switched on by it. An absent board has none.
+    fn are_controllers_on(&self) -> bool {
+        let chains = self.settings.controllers.iter().zip(&self.present);
+        chains.enumerate().all(|(chain, (has_one, present))| {
+            !has_one
+                || *present == Some(false)
+                || self.applied.controllers.get(chain) == Some(&Some(true))
+        })
     }
 
     /// Why power has to go, the gravest first.

@@ -25,6 +25,7 @@ pub mod liveness;
 pub mod operator;
 pub mod proofs;
 pub mod reason;
+mod remarks;
 pub mod requests;
 mod snapshot;
 pub mod state;

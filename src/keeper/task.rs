@@ -6,6 +6,7 @@ use super::guard::{Applied, Guard, Inputs, MinerEvent, MinerOrder, Outputs, Sett
 use super::host::MinerHost;
 use super::lights::lights;
 use super::operator::{self, Asked};
+use super::remarks::Remarks;
 use super::requests::Asker;
 use super::state::State;
 use super::status::{KeeperStatus, WatchdogStatus};
@@ -165,6 +166,7 @@ struct Keeper {
     kept: PathBuf,
     /// The wish for a factory reset on its way to the disk.
     resetting: Option<JoinHandle<io::Result<()>>>,
+    remarks: Remarks,
 }
 
 /// Somebody waits for a reset line to follow.
@@ -223,6 +225,7 @@ impl Keeper {
             inputs: Inputs {
                 applied: Applied {
                     resets: vec![None; chains],
+                    controllers: vec![None; chains],
                     ..Applied::default()
                 },
                 present: vec![None; chains],
@@ -245,6 +248,7 @@ impl Keeper {
             state: State::Boot,
             kept: setup.kept.clone(),
             resetting: None,
+            remarks: Remarks::default(),
         })
     }
 
@@ -292,7 +296,10 @@ impl Keeper {
             Found::Fan(index, speed) => inputs.fans.push((index, speed, at)),
             Found::Supply(reading) => inputs.supply.push((reading, at)),
             Found::Beat(index) => inputs.beats.push((index, at)),
-            Found::Controller(chain, obeys) => inputs.controllers.push((chain, obeys, at)),
+            Found::Controller(chain, on) => {
+                inputs.controllers.push((chain, on.is_some(), at));
+                set(&mut inputs.applied.controllers, chain, on);
+            }
             Found::Duty(duty) => inputs.applied.duty = duty,
             Found::Analog(index, reading) => self.guard.observe_analog(index, reading, at),
             Found::Press(press) => self.pressed(press, at),
@@ -329,6 +336,7 @@ impl Keeper {
                 Some(Ok(Down::Request { id, request })) => {
                     asked = true;
                     let granted = self.guard.request(Asker::Miner, request, self.epoch.now());
+                    self.tell_of(request, &granted);
                     self.answer(Whom::Miner(id), request, granted);
                 }
                 Some(Err(error)) => {
@@ -363,6 +371,15 @@ impl Keeper {
             .request(Asker::Operator, request, self.epoch.now());
         self.answer(Whom::Operator(asked), request, granted);
         self.decide();
+    }
+
+    /// A miner that asks for what it may not is told of: it is broken, or taken over.
+    fn tell_of(&mut self, request: Request, granted: &Result<(), Refusal>) {
+        if let Err(refusal) = granted {
+            if self.remarks.is_refusal_news(self.epoch.now()) {
+                tracing::warn!(?request, %refusal, "the miner asks for what it does not get");
+            }
+        }
     }
 
     /// Replies, now or when the line has followed.
@@ -526,6 +543,9 @@ impl Keeper {
             fed_seconds_ago: self.fed.map(|fed| now.duration_since(fed).as_secs_f64()),
         };
         let status = Arc::new(self.guard.snapshot(watchdog, self.epoch.now()));
+        for line in self.remarks.on(&status, self.epoch.now()) {
+            tracing::info!("{line}");
+        }
         if let Some(link) = &self.link {
             // The next one comes in a second.
             let _ = link.send(Up::Status(Arc::clone(&status)));

@@ -128,8 +128,8 @@ pub enum Found {
     Reset(usize, Option<bool>),
     /// Whether a chain's board is plugged in.
     Present(usize, bool),
-    /// Whether the voltage controller of a chain's board does as told.
-    Controller(usize, bool),
+    /// Whether the voltage controller of a chain's board is on, as it says; none when it does not do as told.
+    Controller(usize, Option<bool>),
     /// What an analogue input said, by its index; none when it could not be read.
     Analog(usize, Option<AnalogReading>),
     /// Somebody pressed a button.

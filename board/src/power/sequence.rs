@@ -1,8 +1,8 @@
 //! The order in which power comes: air first, current last, each step confirmed by a readback before the next.
 //!
 //! ```text
-//!   FansUp ─► Discharge ─► HoldResets ─► Preset ─► Enable ─► Verify ─► done: reset lines are the miner's
-//!      └──────────┴────────────┴───────────┴─────────┴─────────┴─► not confirmed in time: all off
+//!   FansUp ─► Discharge ─► HoldResets ─► Preset ─► Enable ─► Verify ─► Controllers ─► done: reset lines are the miner's
+//!      └──────────┴────────────┴───────────┴─────────┴─────────┴───────────┴─► not confirmed in time: all off
 //! ```
 //!
 //! It has no way back: whoever wants power off drops the sequence and drives [`Drive::OFF`].
@@ -33,6 +33,8 @@ pub enum Step {
     Enable,
     /// Rail measured at the setting.
     Verify,
+    /// Voltage controllers of the hash boards, where there are any, say that they are on.
+    Controllers,
     /// Power is there.
     Done,
 }
@@ -42,7 +44,7 @@ impl Step {
     #[must_use]
     pub const fn deadline(self) -> Duration {
         match self {
-            Self::FansUp => Duration::from_secs(20),
+            Self::FansUp | Self::Controllers => Duration::from_secs(20),
             Self::Discharge => DISCHARGE.saturating_add(OFF_WITHIN),
             Self::HoldResets | Self::Enable => Duration::from_secs(5),
             Self::Preset => Duration::from_secs(10),
@@ -58,7 +60,8 @@ impl Step {
             Self::HoldResets => Self::Preset,
             Self::Preset => Self::Enable,
             Self::Enable => Self::Verify,
-            Self::Verify | Self::Done => Self::Done,
+            Self::Verify => Self::Controllers,
+            Self::Controllers | Self::Done => Self::Done,
         }
     }
 }
@@ -82,6 +85,8 @@ pub struct Readback {
     pub enabled: bool,
     /// The rail is measured at the setting.
     pub at_setting: bool,
+    /// Each hash board's voltage controller says that it is on; so where there are none.
+    pub controllers_on: bool,
 }
 
 /// What the sequence drives.
@@ -165,6 +170,7 @@ impl Sequence {
             Step::Preset => readback.preset && readback.resets_held,
             Step::Enable => readback.enabled,
             Step::Verify => self.is_steady(readback.at_setting, now),
+            Step::Controllers => readback.controllers_on && readback.at_setting,
             Step::Done => true,
         };
         if confirmed && self.step != Step::Done {
@@ -198,7 +204,7 @@ impl Sequence {
                 preset,
                 ..Drive::OFF
             },
-            Step::Enable | Step::Verify => Drive {
+            Step::Enable | Step::Verify | Step::Controllers => Drive {
                 preset,
                 enable: true,
                 hold_resets: true,
@@ -221,6 +227,7 @@ impl fmt::Display for Step {
             Self::Preset => "supply set",
             Self::Enable => "supply enabled",
             Self::Verify => "rail at its setting",
+            Self::Controllers => "voltage controllers on",
             Self::Done => "power is there",
         })
     }
@@ -239,6 +246,7 @@ mod tests {
         preset: true,
         enabled: true,
         at_setting: true,
+        controllers_on: true,
     };
 
     fn at(seconds: u64) -> Moment {
@@ -279,6 +287,7 @@ mod tests {
                 Step::Preset,
                 Step::Enable,
                 Step::Verify,
+                Step::Controllers,
                 Step::Done
             ]
         );
@@ -288,7 +297,7 @@ mod tests {
             "{second}"
         );
         for (step, drive) in seen {
-            let powered = matches!(step, Step::Enable | Step::Verify | Step::Done);
+            let powered = step >= Step::Enable;
             assert_eq!(drive.enable, powered, "{step}");
             assert_eq!(drive.hold_resets, step != Step::Done, "{step}");
         }
@@ -303,6 +312,7 @@ mod tests {
             Step::Preset,
             Step::Enable,
             Step::Verify,
+            Step::Controllers,
         ] {
             let broken = |now: Step| Readback {
                 fans_up: step != Step::FansUp,
@@ -311,6 +321,7 @@ mod tests {
                 preset: step != Step::Preset,
                 enabled: step != Step::Enable,
                 at_setting: step != Step::Verify,
+                controllers_on: step != Step::Controllers,
             };
             let mut sequence = Sequence::begin(SETTING, at(0));
             let mut entered = 0;
@@ -346,17 +357,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_readbacks_say_no_reset_is_released_before_the_rail_was_verified(
-            readbacks in prop::collection::vec(any::<[bool; 6]>(), 1..200),
+        fn whatever_the_readbacks_say_no_reset_is_released_before_rail_and_controllers_were_verified(
+            readbacks in prop::collection::vec(any::<[bool; 7]>(), 1..200),
         ) {
             let mut sequence = Sequence::begin(SETTING, at(0));
-            let mut verified = 0;
-            for (second, [fans_up, rail_off, resets_held, preset, enabled, at_setting]) in readbacks.into_iter().enumerate() {
-                let readback = Readback { fans_up, rail_off, resets_held, preset, enabled, at_setting };
+            let (mut verified, mut asked) = (0, false);
+            for (second, [fans_up, rail_off, resets_held, preset, enabled, at_setting, controllers_on]) in readbacks.into_iter().enumerate() {
+                let readback = Readback { fans_up, rail_off, resets_held, preset, enabled, at_setting, controllers_on };
                 let verifying = sequence.step() == Step::Verify;
+                asked |= sequence.step() == Step::Controllers && controllers_on;
                 let (drive, outcome) = sequence.advance(&readback, Some(at(0)), at(second as u64));
-                verified = if verifying && at_setting { verified + 1 } else if sequence.step() == Step::Done { verified } else { 0 };
-                prop_assert!(drive.hold_resets || (outcome == Outcome::Done && verified >= 3));
+                verified = if verifying && at_setting { verified + 1 } else if sequence.step() >= Step::Controllers { verified } else { 0 };
+                prop_assert!(drive.hold_resets || (outcome == Outcome::Done && verified >= 3 && asked));
                 if matches!(outcome, Outcome::Failed(_)) {
                     prop_assert_eq!(drive, Drive::OFF);
                     break;

@@ -30,6 +30,8 @@ pub struct Settings {
     pub supply: String,
     /// Whether the supply has an enable line, so that it can be switched off without its answer.
     pub has_enable_line: bool,
+    /// For each chain, whether its board has a voltage controller that must be on before chips may run.
+    pub controllers: Vec<bool>,
     /// What the rail may be set to.
     pub voltage: VoltageLimits,
     /// What the rail is set to when nobody says.
@@ -87,6 +89,8 @@ pub struct Applied {
     pub preset: Option<Millivolts>,
     /// For each chain, whether its reset line is held.
     pub resets: Vec<Option<bool>>,
+    /// For each chain, whether its board's voltage controller is on.
+    pub controllers: Vec<Option<bool>>,
 }
 
 /// What the miner did.

@@ -50,6 +50,7 @@ fn settings() -> Settings {
         },
         supply: "bench".into(),
         has_enable_line: true,
+        controllers: vec![false, true],
         voltage: VOLTAGE,
         default_voltage: Millivolts(13_000),
         power_limit: Watts(3_500.0),
@@ -69,6 +70,7 @@ struct Bench {
     seconds: f32,
     outputs: Outputs,
     celsius: f32,
+    controller_works: bool,
 }
 
 /// What one second brings.
@@ -94,6 +96,7 @@ impl Bench {
             seconds: 0.0,
             outputs,
             celsius: 25.0,
+            controller_works: true,
         }
     }
 
@@ -143,6 +146,7 @@ impl Bench {
                 enable: Some(last.enable),
                 preset: last.preset,
                 resets: last.resets.iter().copied().map(Some).collect(),
+                controllers: vec![None, Some(last.enable && self.controller_works)],
             },
             controllers: Vec::new(),
             beats: vec![(0, now)],
@@ -167,6 +171,31 @@ impl Bench {
         self.outputs = self.guard.decide(inputs, now).0;
         &self.outputs
     }
+}
+
+#[test]
+fn no_chain_is_released_before_its_voltage_controller_says_that_it_is_on() {
+    let mut bench = Bench::new(None);
+    bench.controller_works = false;
+    bench.step(&Step::Miner(MinerEvent::Started));
+    bench.step(&Step::Ask(Asker::Miner, Request::SetPower { on: true }));
+    let mut was_on = false;
+    for _ in 0..120 {
+        let outputs = bench.step(&Step::Nothing);
+        was_on |= outputs.enable;
+        assert!(outputs.resets.iter().all(|held| *held));
+        assert!(!outputs.state.may_hash());
+    }
+    assert!(was_on, "the rail comes first");
+    let cause = bench
+        .guard
+        .last_cause
+        .clone()
+        .map(|cause| cause.to_string());
+    assert_eq!(
+        cause.as_deref(),
+        Some("power-up was not confirmed at: voltage controllers on")
+    );
 }
 
 #[test]

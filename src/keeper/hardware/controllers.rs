@@ -101,7 +101,8 @@ impl Worker for ControllerWorker {
                     }
                 }
                 controller.complained = done.is_err();
-                reports.found(Found::Controller(controller.chain, done.is_ok()));
+                let on = done.is_ok().then_some(controller.on);
+                reports.found(Found::Controller(controller.chain, on));
             }
         })
     }

@@ -54,6 +54,11 @@ pub(super) fn guard(board: &BoardFile, supply: Option<&SupplySpec>, choices: &Ch
             |supply| format!("{:?}", supply.part).to_lowercase(),
         ),
         has_enable_line: supply.is_some_and(|supply| supply.enable.is_some()),
+        controllers: board
+            .chains
+            .iter()
+            .map(|chain| chain.voltage_controller.is_some())
+            .collect(),
         voltage,
         default_voltage: wanted.unwrap_or(range.default_mv),
         power_limit: board.power.limit_w,
