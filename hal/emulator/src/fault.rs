@@ -94,6 +94,16 @@ pub enum Fault {
         /// Chain, from 0.
         chain: usize,
     },
+    /// The voltage controller of a chain does not acknowledge its address; it switches off when its heartbeats stay away.
+    ControllerNak {
+        /// Chain, from 0.
+        chain: usize,
+    },
+    /// The voltage controller of a chain refuses every command.
+    ControllerRefuses {
+        /// Chain, from 0.
+        chain: usize,
+    },
     /// A chip neither answers nor passes anything on: the chain ends before it.
     ChipCutsChain {
         /// Chain, from 0.
@@ -232,6 +242,8 @@ impl Fault {
             | Self::BrownOut { .. }
             | Self::HotRoom { .. } => Subject::Machine,
             Self::HeartbeatLoss { chain }
+            | Self::ControllerNak { chain }
+            | Self::ControllerRefuses { chain }
             | Self::ChainMute { chain }
             | Self::LineNoise { chain, .. }
             | Self::BaudMismatch { chain, .. }

@@ -126,7 +126,7 @@ fn random_fault(machine: &MachineSettings, chance: &mut fastrand::Rng) -> Option
     let chip = chance.usize(..wiring.chips.max(1));
     let core = chance.u32(..wiring.chip.cores());
     let rare = chance.f64() * 0.01;
-    Some(match chance.u32(..28) {
+    Some(match chance.u32(..30) {
         0 => Fault::SensorNak { sensor: sensor? },
         1 => Fault::SensorStuck { sensor: sensor? },
         2 => Fault::SensorZero { sensor: sensor? },
@@ -185,6 +185,8 @@ fn random_fault(machine: &MachineSettings, chance: &mut fastrand::Rng) -> Option
             chain,
             watts: chance.f32() * 1500.0,
         },
+        27 => Fault::ControllerNak { chain },
+        28 => Fault::ControllerRefuses { chain },
         _ => Fault::HotRoom {
             celsius: chance.f32() * 25.0,
         },
@@ -264,7 +266,7 @@ mod tests {
             .iter()
             .map(|step| std::mem::discriminant(&step.inject))
             .collect();
-        assert_eq!(kinds.len(), 28);
+        assert_eq!(kinds.len(), 30);
     }
 
     proptest::proptest! {

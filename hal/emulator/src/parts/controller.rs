@@ -2,6 +2,7 @@
 //! and later (`DCentralTech/DCENT_OS`). Both switch the converter off when heartbeats stay away.
 
 use super::frame;
+use crate::fault::Fault;
 use crate::machine::{Controller, ControllerPart, SharedWorld};
 use cgminer_hal::emulated::{BusError, I2cDevice};
 use std::{collections::VecDeque, time::Duration};
@@ -67,6 +68,19 @@ impl VoltageController {
         self.change(|controller| controller.on = on);
     }
 
+    fn has(&self, fault: &Fault) -> bool {
+        self.world
+            .with(|world| world.faults().any(|active| active == fault))
+    }
+
+    fn acknowledges(&self) -> Result<(), BusError> {
+        let chain = self.chain;
+        if self.has(&Fault::ControllerNak { chain }) {
+            return Err(BusError::AddressNak);
+        }
+        Ok(())
+    }
+
     fn take(&mut self, byte: u8) {
         match (frame::push(&mut self.frame, byte), self.part) {
             (None, _) => {}
@@ -83,6 +97,9 @@ impl VoltageController {
         }
         self.frame.clear();
         self.answer.clear();
+        if self.has(&Fault::ControllerRefuses { chain: self.chain }) {
+            return;
+        }
         match (command, data) {
             (GET_VERSION, _) if !self.runs() => self.answer.push_back(LOADER_VERSION),
             (JUMP, _) => self.runs_from = self.runs_from.or(Some(self.world.now() + START)),
@@ -118,7 +135,7 @@ impl VoltageController {
         let Some((sum, body)) = frame.get(2..).and_then(<[u8]>::split_last) else {
             return;
         };
-        if sum8(body) != *sum {
+        if sum8(body) != *sum || self.has(&Fault::ControllerRefuses { chain: self.chain }) {
             self.answer.push_back(0xF5);
             return;
         }
@@ -146,6 +163,7 @@ impl VoltageController {
 
 impl I2cDevice for VoltageController {
     fn write(&mut self, bytes: &[u8]) -> Result<(), BusError> {
+        self.acknowledges()?;
         for byte in bytes {
             self.take(*byte);
         }
@@ -153,6 +171,7 @@ impl I2cDevice for VoltageController {
     }
 
     fn read(&mut self, into: &mut [u8]) -> Result<(), BusError> {
+        self.acknowledges()?;
         for slot in into {
             *slot = self.answer.pop_front().unwrap_or(0xFF);
         }
