@@ -1,5 +1,6 @@
 //! A chain at work, or ready for it.
 
+use super::symptoms::Symptoms;
 use super::{ChainTask, End, set_frequency};
 use crate::chain::bringup::{self, Action, Step};
 use crate::chain::command::ChainCommand;
@@ -68,6 +69,7 @@ pub(super) struct Hashing<'a> {
     interval: Duration,
     jobs_are_open: bool,
     shares_lost_told: u64,
+    symptoms: Symptoms,
 }
 
 impl<'a> Hashing<'a> {
@@ -80,6 +82,7 @@ impl<'a> Hashing<'a> {
         let frequency_is_due = task.settings.frequency != frequency;
         Self {
             shares_lost_told: task.tally.counters.shares_lost,
+            symptoms: Symptoms::new(task.tally.counters, task.tally.chips(), now),
             task,
             chips: Chips::Prepared,
             steps: VecDeque::new(),
@@ -182,7 +185,7 @@ impl<'a> Hashing<'a> {
         }
         if self.next_status <= now {
             self.next_status = now + self.task.settings.deadlines.status;
-            self.publish();
+            self.publish(now);
             self.check_mute(now)?;
         }
         Ok(())
@@ -494,7 +497,7 @@ impl<'a> Hashing<'a> {
         }
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, now: Instant) {
         let task = &mut *self.task;
         task.tally.take_decoder(&task.serial.counters());
         task.status
@@ -507,6 +510,10 @@ impl<'a> Hashing<'a> {
                 "shares lost: the queue to the pool was full or closed"
             );
             self.shares_lost_told = lost;
+        }
+        let tally = &task.tally;
+        for symptom in self.symptoms.look(&tally.counters, tally.chips(), now) {
+            warn!(chain = task.index(), %symptom, "the chain hashes, and is not well");
         }
     }
 

@@ -4,6 +4,7 @@
 //! next one out.
 
 mod hashing;
+mod symptoms;
 mod tally;
 #[cfg(test)]
 mod tests;

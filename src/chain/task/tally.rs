@@ -57,6 +57,11 @@ impl Tally {
         false
     }
 
+    /// What was counted of each chip.
+    pub(super) fn chips(&self) -> &[ChipCounters] {
+        &self.chips
+    }
+
     /// Keeps the value of a chip's own error counter.
     pub(super) fn error_counter(&mut self, chip: Option<u16>, value: u32) {
         if let Some(chip) = chip.and_then(|index| self.chips.get_mut(usize::from(index))) {
