@@ -1,20 +1,34 @@
 //! `docs/safety.md`: its tables are what the tests saw.
 
-use crate::table::Row;
 use nix::fcntl::{Flock, FlockArg};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
+/// What was seen of a case: a row of the document.
+pub struct Row {
+    pub fault: String,
+    pub expected: String,
+    pub seen: String,
+    pub hottest: String,
+    pub reason: String,
+}
+
 /// A table of the document.
 #[derive(Clone, Copy, Debug)]
+#[allow(
+    dead_code,
+    reason = "two test programs share this, each with tables of its own"
+)]
 pub enum Section {
     Sensors,
     Fans,
     Supply,
+    Controllers,
     Chains,
     Heat,
     Processes,
+    Deaths,
 }
 
 /// Holds the rows against the document, or writes them into it when `UPDATE_DOCS` is set.

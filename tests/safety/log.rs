@@ -29,6 +29,14 @@ impl Log {
         }
     }
 
+    #[allow(dead_code, reason = "two test programs share this")]
+    /// Whether one line has all these words.
+    pub fn has_line(&self, words: &[String]) -> bool {
+        self.text()
+            .lines()
+            .any(|line| words.iter().all(|word| line.contains(word.as_str())))
+    }
+
     /// All that was logged.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.lines.0.lock().unwrap()).into_owned()

@@ -8,10 +8,12 @@
     reason = "a method of a type with a lifetime is no closure for all lifetimes"
 )]
 
+mod boards;
 mod cases;
 mod document;
 mod log;
 mod rig;
+mod sign;
 mod soak;
 mod stopping;
 mod table;
@@ -48,6 +50,11 @@ fn a_supply_that_does_not_do_as_told() {
 }
 
 #[test]
+fn voltage_controllers_of_boards_that_fail() {
+    group(document::Section::Controllers, cases::controllers());
+}
+
+#[test]
 fn chains_that_fail_while_the_rail_is_on() {
     group(document::Section::Chains, cases::chains());
 }
@@ -63,6 +70,6 @@ fn a_miner_or_a_keeper_that_dies_hangs_or_misbehaves() {
 }
 
 #[test]
-fn the_table_has_at_least_sixty_cases() {
-    assert!(cases::all().count() >= 60, "{}", cases::all().count());
+fn the_table_has_at_least_eighty_cases() {
+    assert!(cases::all().count() >= 80, "{}", cases::all().count());
 }

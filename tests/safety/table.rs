@@ -1,12 +1,12 @@
 //! One case of the fault table: what goes wrong, what has to come of it, and the proof.
 
+use crate::document::Row;
 use crate::log::Log;
-use crate::rig::{Plan, Rig, Seen, Sick};
+use crate::rig::{Kind, Plan, Rig, Sick};
+use crate::sign::{Sign, Watch, duty};
 use cgminer_board::thermal::FanMode;
 use cgminer_emulator::fault::Fault;
-use cgminer_rs::chain::{ChainPhase, ChainStatus};
 use cgminer_rs::keeper::{Cause, State};
-use std::cell::Cell;
 use std::time::Duration;
 
 /// Dangerous limit of chips in the L7's board file, and by how much the true chips may pass it.
@@ -35,25 +35,6 @@ pub enum Expect {
     On { how: &'static str, sign: Sign },
 }
 
-/// How a fault that does not cost the power can be seen.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// A sensor has a fault.
-    Sensor,
-    /// A fan has a fault.
-    Fan,
-    /// The fans turn faster than before.
-    MoreAir,
-    /// The miner is throttled.
-    Throttled,
-    /// The faulty chain says why it does not hash, or hashes all the same; the others hash.
-    Chain,
-    /// The keeper refused what was asked for.
-    Refused,
-    /// None: the fault does nothing.
-    None,
-}
-
 /// What becomes of a machine whose power was taken.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Then {
@@ -63,35 +44,17 @@ pub enum Then {
     Latches,
 }
 
-/// Which machine.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The L7: two sensors on each board's surface.
-    L7,
-    /// The same with sensors whose diodes sit in chips.
-    Diodes,
-    /// The L7 with its chains brought up and hashing, every chip emulated.
-    Hashing,
-}
-
 /// One case.
 pub struct Case {
     pub fault: String,
     pub kind: Kind,
     pub mode: FanMode,
     pub what: Vec<What>,
+    /// Whether it is there before the power comes.
+    pub before: bool,
     /// The fault passes by itself after so many seconds.
     pub lasting: Option<u64>,
     pub expect: Expect,
-}
-
-/// What was seen of a case: a row of the document.
-pub struct Row {
-    pub fault: String,
-    pub expected: String,
-    pub seen: String,
-    pub hottest: String,
-    pub reason: String,
 }
 
 impl Case {
@@ -109,7 +72,10 @@ impl Case {
         let log = Log::keep();
         let name = self.fault.clone();
         let mut rig = self.warmed_up().await;
-        self.what.iter().for_each(|what| self.befall(&rig, what));
+        let watch = Watch::begin(self.sign(), &rig);
+        if !self.before {
+            self.what.iter().for_each(|what| self.befall(&rig, what));
+        }
         if self
             .what
             .iter()
@@ -118,12 +84,15 @@ impl Case {
             rig.kill_keeper().await;
         }
         let seen = match &self.expect {
-            Expect::On { sign, .. } => self.prove_on(&mut rig, *sign).await,
+            Expect::On { .. } => self.prove_on(&mut rig, &watch, &log).await,
             Expect::Off {
                 within,
                 cause,
                 then,
             } => {
+                if self.kind == Kind::FanController && rig.has_been_killed() {
+                    self.prove_fans_full(&mut rig).await;
+                }
                 let took = self.prove_off(&mut rig, *within).await;
                 self.prove_cause(&mut rig, cause, &log).await;
                 match then {
@@ -152,6 +121,9 @@ impl Case {
         let mut plan = Plan::of(self.kind);
         plan.choices.fan_mode = self.mode;
         let mut rig = Rig::start(plan);
+        if self.before {
+            self.what.iter().for_each(|what| self.befall(&rig, what));
+        }
         let running = rig
             .wait(Duration::from_secs(120), |seen| seen.is(State::Running))
             .await;
@@ -161,7 +133,7 @@ impl Case {
             self.fault,
             rig.snapshot()
         );
-        rig.run(Duration::from_secs(if self.kind == Kind::Hashing {
+        rig.run(Duration::from_secs(if self.kind.hashes() {
             45
         } else {
             240
@@ -177,6 +149,13 @@ impl Case {
         rig
     }
 
+    fn sign(&self) -> Sign {
+        match self.expect {
+            Expect::On { sign, .. } => sign,
+            Expect::Off { .. } => Sign::None,
+        }
+    }
+
     fn befall(&self, rig: &Rig, what: &What) {
         match what {
             What::Fault(fault) => {
@@ -188,44 +167,30 @@ impl Case {
         }
     }
 
-    async fn prove_on(&self, rig: &mut Rig, sign: Sign) -> String {
-        let duty = |rig: &Rig| {
-            let snapshot = rig.snapshot().unwrap();
-            snapshot
-                .fans
-                .first()
-                .and_then(|fan| fan.duty)
-                .map_or(0.0, |duty| duty.0)
-        };
-        let before = duty(rig);
-        let watched = Duration::from_secs(if self.kind == Kind::Hashing { 120 } else { 600 });
-        let shown = Cell::new(sign == Sign::None);
+    async fn prove_on(&self, rig: &mut Rig, watch: &Watch, log: &Log) -> String {
+        let watched = Duration::from_secs(if self.kind.hashes() { 150 } else { 600 });
         let lost = rig
             .wait(watched, |seen| {
-                shown.set(shown.get() || is_shown(sign, seen, before));
+                watch.look(seen);
                 let hashing = seen
                     .snapshot
                     .is_some_and(|snapshot| snapshot.state.may_hash());
                 seen.is_rail_off() || !hashing
             })
             .await;
-        assert_eq!(
-            lost,
-            None,
-            "{}: the power went: {:?}",
-            self.fault,
-            rig.snapshot()
-        );
-        let shown = match sign {
-            Sign::Refused => !rig.refusals().is_empty(),
-            Sign::Chain => others_hash(&rig.chains()),
-            _ => shown.get(),
-        };
-        assert!(shown, "{}: shows no sign: {:?}", self.fault, rig.snapshot());
-        let full = if duty(rig) >= 99.0 { ", fans full" } else { "" };
-        let throttle = rig.snapshot().unwrap().throttle;
-        let throttled = if throttle.0 < 100 { ", throttled" } else { "" };
-        format!("on for {} min{full}{throttled}", watched.as_secs() / 60)
+        let snapshot = rig.snapshot().unwrap();
+        assert_eq!(lost, None, "{}: the power went: {snapshot:?}", self.fault);
+        let told = watch.end(rig, log).unwrap_or_else(|missing| {
+            panic!("{}: {missing}\n{snapshot:?}\n{}", self.fault, log.text())
+        });
+        let mut seen = format!("on for {} s", watched.as_secs());
+        if !told.is_empty() {
+            seen += &format!("; {told}");
+        }
+        if duty(&snapshot) >= 99.0 {
+            seen += ", fans full";
+        }
+        seen
     }
 
     async fn prove_off(&self, rig: &mut Rig, within: u64) -> Duration {
@@ -240,6 +205,17 @@ impl Case {
                 rig.snapshot()
             )
         })
+    }
+
+    /// A fan controller with a watchdog of its own needs no keeper to give all the air there is.
+    async fn prove_fans_full(&self, rig: &mut Rig) {
+        let full = |rig: &Rig| {
+            let truth = rig.control.truth();
+            truth.fans.iter().all(|(_, rpm)| *rpm > 5_800.0)
+        };
+        assert!(!full(rig), "{}: they were full before", self.fault);
+        rig.run(Duration::from_secs(12)).await;
+        assert!(full(rig), "{}: {:?}", self.fault, rig.control.truth());
     }
 
     /// The reason is in the snapshot and in the log.
@@ -257,6 +233,8 @@ impl Case {
             "{}: not in the log: {cause}",
             self.fault
         );
+        let telemetry = rig.telemetry().keeper.last_cause;
+        assert_eq!(telemetry, Some(cause.to_string()), "{}", self.fault);
         let chips_are_held = snapshot
             .chains
             .iter()
@@ -344,6 +322,12 @@ impl Case {
             "{}",
             self.fault
         );
+        let telemetry = rig.telemetry().keeper.latched;
+        assert!(
+            telemetry.is_some_and(|latched| latched.kept && latched.cause == cause.to_string()),
+            "{}",
+            self.fault
+        );
         let on = rig
             .wait(Duration::from_secs(60), |seen| !seen.is_rail_off())
             .await;
@@ -374,33 +358,6 @@ impl Case {
     }
 }
 
-/// Whether the sign of a fault is seen.
-fn is_shown(sign: Sign, seen: &Seen<'_>, duty_before: f32) -> bool {
-    let Some(snapshot) = seen.snapshot else {
-        return false;
-    };
-    match sign {
-        Sign::Sensor => snapshot.sensors.iter().any(|sensor| sensor.fault.is_some()),
-        Sign::Fan => snapshot.fans.iter().any(|fan| fan.condition.is_fault()),
-        Sign::MoreAir => snapshot
-            .fans
-            .iter()
-            .filter_map(|fan| fan.duty)
-            .any(|duty| duty.0 > duty_before + 3.0),
-        Sign::Throttled => snapshot.throttle.0 < 100,
-        Sign::Chain | Sign::Refused | Sign::None => false,
-    }
-}
-
-/// Whether all chains but one hash, and that one hashes or says why not.
-fn others_hash(chains: &[ChainStatus]) -> bool {
-    let hashing = |chain: &&ChainStatus| chain.phase == ChainPhase::Hashing;
-    chains.iter().filter(hashing).count() + 1 >= chains.len()
-        && chains
-            .iter()
-            .all(|chain| hashing(&chain) || chain.reason.is_some())
-}
-
 /// The kind of a cause, as the snapshot spells it.
 fn kind_of(cause: &Cause) -> String {
     serde_json::to_value(cause).unwrap()["cause"]
@@ -419,7 +376,7 @@ fn innermost(cause: &Cause) -> String {
 
 /// A time as the document gives it: coarse, so that it does not change with every change of the code.
 fn bucket(time: Duration) -> String {
-    let least = [2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300];
+    let least = [2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600];
     let seconds = time.as_secs_f32();
     least
         .into_iter()

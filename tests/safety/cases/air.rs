@@ -1,50 +1,11 @@
-//! The cases of the fault table.
+//! Sensors, fans and heat.
 
-use crate::rig::Sick;
-use crate::table::{Case, Expect, Kind, Sign, Then, What};
+use super::{FANS, FIXED, case, faults, off, on};
+use crate::rig::{Kind, Sick};
+use crate::sign::Sign;
+use crate::table::{Case, Then, What};
 use cgminer_board::thermal::FanMode;
 use cgminer_emulator::fault::Fault;
-use cgminer_hal::units::DutyPercent;
-use cgminer_rs::link::Loop;
-
-const FANS: [&str; 4] = ["front left", "front right", "rear left", "rear right"];
-const FIXED: FanMode = FanMode::Fixed {
-    duty: DutyPercent(60.0),
-};
-
-/// Every case.
-pub fn all() -> impl Iterator<Item = Case> {
-    [sensors(), fans(), supply(), chains(), heat(), processes()]
-        .into_iter()
-        .flatten()
-}
-
-fn case(fault: impl Into<String>, what: Vec<What>, expect: Expect) -> Case {
-    Case {
-        fault: fault.into(),
-        kind: Kind::L7,
-        mode: FanMode::Auto,
-        what,
-        lasting: None,
-        expect,
-    }
-}
-
-fn off(within: u64, cause: &'static str, then: Then) -> Expect {
-    Expect::Off {
-        within,
-        cause,
-        then,
-    }
-}
-
-fn on(how: &'static str, sign: Sign) -> Expect {
-    Expect::On { how, sign }
-}
-
-fn faults(faults: impl IntoIterator<Item = Fault>) -> Vec<What> {
-    faults.into_iter().map(What::Fault).collect()
-}
 
 /// Each way in which a sensor fails, on one of a board's two sensors and on both.
 pub fn sensors() -> Vec<Case> {
@@ -114,7 +75,14 @@ pub fn sensors() -> Vec<Case> {
             ("each sensor of a board", vec![INNER, OUTER]),
         ] {
             let expect = match leads {
-                Leads::Lost(_) if sensors.len() == 1 => on(STANDS_IN, Sign::Sensor),
+                Leads::Lost(_) if sensors.len() == 1 => on(
+                    STANDS_IN,
+                    Sign::Sensors(if sensors == [INNER] {
+                        &[INNER]
+                    } else {
+                        &[OUTER]
+                    }),
+                ),
                 Leads::Lost(then) => off(60, "too_hot", then),
                 // A temperature that is said to be dangerous is acted on, whoever says so.
                 Leads::Believed => off(10, "too_hot", Then::Recovers),
@@ -148,7 +116,7 @@ pub fn sensors() -> Vec<Case> {
         }],
         on(
             "hashing goes on; the part's own temperature stands in, raised by 15 C",
-            Sign::Sensor,
+            Sign::Sensors(&[OUTER]),
         ),
     ));
     cases.push(diode(
@@ -156,7 +124,7 @@ pub fn sensors() -> Vec<Case> {
         both(|sensor| Fault::SensorOpenDiode { sensor }).into(),
         on(
             "hashing goes on; the parts' own temperatures stand in, raised by 15 C",
-            Sign::Sensor,
+            Sign::Sensors(&[INNER, OUTER]),
         ),
     ));
     cases.push(diode(
@@ -196,7 +164,11 @@ pub fn fans() -> Vec<Case> {
     };
     let three = "hashing goes on with three fans, all full";
     let mut cases = vec![
-        case("one of four fans stops", stop(1), on(three, Sign::Fan)),
+        case(
+            "one of four fans stops, as one that is gone does",
+            stop(1),
+            on(three, Sign::Fan),
+        ),
         case(
             "two of four fans stop",
             stop(2),
@@ -286,142 +258,37 @@ pub fn fans() -> Vec<Case> {
             ..case(fault, what, expect)
         });
     }
+    // A bath needs no moving air, and the tiers hold all the same.
+    for (fault, what, expect) in [
+        (
+            "in a bath: all fans are gone",
+            stop(4),
+            on("hashing goes on: no fan is needed", Sign::None),
+        ),
+        (
+            "in a bath, all fans gone: the coolant stands still around a board",
+            stop(4)
+                .into_iter()
+                .chain(faults([Fault::OverTemperature {
+                    chain: 1,
+                    watts: 500.0,
+                }]))
+                .collect(),
+            off(600, "too_hot", Then::Recovers),
+        ),
+    ] {
+        cases.push(Case {
+            kind: Kind::Bath,
+            mode: FanMode::Immersion,
+            ..case(fault, what, expect)
+        });
+    }
     cases.push(case(
         "the fans' loop hangs",
         vec![What::Sick(Sick::Hangs("fans"))],
         off(15, "keeper_late", Then::Recovers),
     ));
     cases
-}
-
-pub fn supply() -> Vec<Case> {
-    let brief = |fault: &str, what| Case {
-        lasting: Some(4),
-        ..case(
-            fault,
-            faults([what]),
-            on(
-                "hashing goes on: the last measurement is fresh enough",
-                Sign::None,
-            ),
-        )
-    };
-    vec![
-        case(
-            "the supply does not acknowledge",
-            faults([Fault::SupplyNak]),
-            off(15, "supply", Then::Latches),
-        ),
-        case(
-            "the supply answers with bad checksums",
-            faults([Fault::SupplyBadChecksum]),
-            off(15, "supply", Then::Recovers),
-        ),
-        case(
-            "the supply never answers",
-            faults([Fault::SupplySilent]),
-            off(15, "supply", Then::Recovers),
-        ),
-        brief("the supply does not acknowledge for 4 s", Fault::SupplyNak),
-        brief(
-            "the supply answers with bad checksums for 4 s",
-            Fault::SupplyBadChecksum,
-        ),
-        brief("the supply never answers for 4 s", Fault::SupplySilent),
-        case(
-            "the supply gives 0.9 V more than set",
-            faults([Fault::SupplyOverVoltage { millivolts: 900 }]),
-            off(8, "supply", Then::Recovers),
-        ),
-        case(
-            "the supply gives 4 V more than set",
-            faults([Fault::SupplyOverVoltage { millivolts: 4_000 }]),
-            off(6, "supply", Then::Latches),
-        ),
-        case(
-            "the supply trips",
-            faults([Fault::SupplyTrip]),
-            off(10, "supply", Then::Recovers),
-        ),
-        case(
-            "the rail sags to 10 V at the boards",
-            faults([Fault::BrownOut { millivolts: 10_000 }]),
-            on(
-                "hashing goes on: the supply itself measures no sag",
-                Sign::None,
-            ),
-        ),
-        case(
-            "the supply's loop hangs",
-            vec![What::Sick(Sick::Hangs("supply"))],
-            off(15, "supply", Then::Recovers),
-        ),
-    ]
-}
-
-pub fn chains() -> Vec<Case> {
-    let alone =
-        "the rail stays on for the other chains; the chain's own driver restarts it or gives it up";
-    let hashing = |fault: &str, what| Case {
-        kind: Kind::Hashing,
-        ..case(fault, faults([what]), on(alone, Sign::Chain))
-    };
-    vec![
-        hashing(
-            "a dead chip cuts a chain",
-            Fault::ChipCutsChain { chain: 0, chip: 7 },
-        ),
-        hashing("a chip is silent", Fault::ChipSilent { chain: 0, chip: 7 }),
-        hashing("a chain is mute", Fault::ChainMute { chain: 1 }),
-        hashing(
-            "noise on a chain's line",
-            Fault::LineNoise {
-                chain: 0,
-                flip: 0.01,
-                drop: 0.001,
-                insert: 0.001,
-                duplicate: 0.001,
-            },
-        ),
-        hashing(
-            "a chain's clock runs off: baud mismatch",
-            Fault::BaudMismatch {
-                chain: 2,
-                factor: 1.1,
-            },
-        ),
-        hashing(
-            "a core is stuck",
-            Fault::StuckCore {
-                chain: 0,
-                chip: 3,
-                core: 0,
-            },
-        ),
-        hashing(
-            "half of a chain's nonces are bad",
-            Fault::BadNonces {
-                chain: 0,
-                share: 0.5,
-            },
-        ),
-        hashing("PLL changes bring garbage", Fault::PllGarbage { chain: 0 }),
-        hashing(
-            "a board is pulled from its connector",
-            Fault::BoardGone { chain: 2 },
-        ),
-        Case {
-            kind: Kind::Hashing,
-            ..case(
-                "the rail browns out under hashing chains",
-                faults([Fault::BrownOut { millivolts: 8_000 }]),
-                on(
-                    "the rail stays on; each chain's driver says why it does not hash",
-                    Sign::None,
-                ),
-            )
-        },
-    ]
 }
 
 pub fn heat() -> Vec<Case> {
@@ -471,58 +338,5 @@ pub fn heat() -> Vec<Case> {
                 off(180, "too_hot", Then::Recovers),
             )
         },
-    ]
-}
-
-pub fn processes() -> Vec<Case> {
-    let sick = |fault: &str, sick, expect| case(fault, vec![What::Sick(sick)], expect);
-    vec![
-        sick(
-            "the miner ends",
-            Sick::MinerEnds,
-            off(8, "miner_died", Then::Latches),
-        ),
-        sick(
-            "the miner panics",
-            Sick::MinerPanics,
-            off(8, "miner_died", Then::Recovers),
-        ),
-        sick(
-            "the miner's chain loop hangs",
-            Sick::LoopSilent(Loop::Chain),
-            off(15, "miner_silent", Then::Recovers),
-        ),
-        sick(
-            "the miner's pool loop hangs",
-            Sick::LoopSilent(Loop::Pool),
-            off(15, "miner_silent", Then::Recovers),
-        ),
-        sick(
-            "the miner's api loop hangs",
-            Sick::LoopSilent(Loop::Api),
-            off(20, "miner_silent", Then::Recovers),
-        ),
-        sick(
-            "the miner asks for 20 V",
-            Sick::AsksForTooMuch,
-            on("refused; hashing goes on", Sign::Refused),
-        ),
-        sick(
-            "the miner asks for the least air",
-            Sick::AsksForNoAir,
-            on(
-                "granted; the tiers above it turn the fans up and throttle",
-                Sign::Throttled,
-            ),
-        ),
-        case(
-            "the keeper is killed",
-            vec![What::KeeperKilled],
-            off(
-                25,
-                "the supply's own watchdog, then the board's",
-                Then::Recovers,
-            ),
-        ),
     ]
 }
