@@ -16,7 +16,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(60);
 struct Demo {
     process: Child,
     lines: mpsc::Receiver<String>,
-    _log: tempfile::NamedTempFile,
+    log: tempfile::NamedTempFile,
 }
 
 impl Demo {
@@ -43,7 +43,7 @@ impl Demo {
         Self {
             process,
             lines,
-            _log: log,
+            log,
         }
     }
 
@@ -59,7 +59,7 @@ impl Demo {
             let line = self.lines.recv_timeout(rest).unwrap_or_else(|_| {
                 panic!(
                     "no such line: {}",
-                    fs::read_to_string(self._log.path()).unwrap()
+                    fs::read_to_string(self.log.path()).unwrap()
                 )
             });
             if is_it(&line) {
@@ -94,7 +94,7 @@ impl Demo {
         }
         panic!(
             "the demo does not end: {}",
-            fs::read_to_string(self._log.path()).unwrap()
+            fs::read_to_string(self.log.path()).unwrap()
         );
     }
 }

@@ -6,4 +6,10 @@
 mod daemon;
 mod deaths;
 mod demo;
+#[path = "../safety/document.rs"]
+mod document;
+mod hostile;
+#[path = "../safety/log.rs"]
+mod log;
 mod manners;
+mod stand_in;
