@@ -437,7 +437,7 @@ fn every_documented_example_is_taken() {
         .collect();
     assert_eq!(
         examples.len(),
-        13,
+        14,
         "one for each section, and the minimal one"
     );
     for example in examples {
