@@ -25,6 +25,7 @@ gate "lines of the longest source file" "$(
 )" "$MAX_FILE_LINES"
 
 # Conditions that chain `let` need Rust 1.88; newer functions of the standard library are found by clippy's incompatible_msrv.
+# shellcheck disable=SC2016 # The dollars are Perl's.
 gate "conditions that Rust 1.85 does not know" "$(
     git ls-files '*.rs' | xargs perl -0777 -ne '
         $found++ while /&& let |^( *)(?:.*\b)?(?:if|while) let .*\n(?:\1    .*\n)*?\1    && /mg;

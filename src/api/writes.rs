@@ -85,6 +85,9 @@ pub const ORDERS: &[Route] = &[
     order("PATCH", "/api/v1/supply", Role::Operator, |asked| {
         body(asked).map(|Supply { voltage }| Order::Supply(voltage))
     }),
+    order("PUT", "/api/v1/pools/order", Role::Operator, |asked| {
+        body(asked).map(|PoolOrder { order }| Order::ArrangePools(order))
+    }),
     order("PUT", "/api/v1/locate", Role::Operator, |asked| {
         body(asked).map(|Locate { on }| Order::Locate(on))
     }),
@@ -130,6 +133,12 @@ pub const BACKUP_SCHEMA: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct Supply {
     voltage: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolOrder {
+    order: Vec<usize>,
 }
 
 #[derive(Deserialize)]
@@ -273,6 +282,12 @@ mod tests {
             ),
             ("DELETE", "/api/v1/pools/1", "", Order::RemovePool(1)),
             (
+                "PUT",
+                "/api/v1/pools/order",
+                r#"{"order":[1,0]}"#,
+                Order::ArrangePools(vec![1, 0]),
+            ),
+            (
                 "PATCH",
                 "/api/v1/fans",
                 r#"{"mode":"fixed","duty":60}"#,
@@ -319,6 +334,7 @@ mod tests {
             ("PATCH", "/api/v1/supply", r#"{"voltage":-1}"#),
             ("PATCH", "/api/v1/supply", r#"{"voltage":1,"x":1}"#),
             ("PUT", "/api/v1/locate", r#"{"on":1}"#),
+            ("PUT", "/api/v1/pools/order", r#"{"order":[-1]}"#),
             ("POST", "/api/v1/restore", r#"{"schema":2,"text":""}"#),
             ("POST", "/api/v1/tokens", r#"{"name":"a","role":"root"}"#),
         ] {

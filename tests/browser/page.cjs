@@ -109,6 +109,12 @@ async function changesPools(page) {
   await until(page, "#pools", /changed\s+yes\s+3/);
   await page.click("[aria-label='Disable pool 1']");
   await until(page, "#pools", /changed\s+no\s+3/);
+  for (const there of [/^0\b.*\s+changed/, /^0\b.*\s+demo/]) {
+    await page.click("[aria-label='Move up pool 1']");
+    await until(page, "#outcome", /^Move up pool 1: done/);
+    await until(page, "#pools tr:first-child", there);
+  }
+  await until(page, "#state", /^mining/);
 }
 
 async function testsAPool(page) {

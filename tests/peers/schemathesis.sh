@@ -34,8 +34,8 @@ for role in none viewer operator admin; do
     scratch=$(mktemp -d)
     token=$(python3 -c 'import secrets; print(secrets.token_hex(32))')
     hash=$(printf %s "$token" | sha256sum | cut -d " " -f 1)
-    named=$role
-    [ "$role" != none ] || named=admin
+    named="$role"
+    [ "$role" != none ] || named="admin"
     cat >"$scratch/cgminer-rs.toml" <<CONFIG
 [api]
 listen = "$address"

@@ -30,7 +30,21 @@ function showActions() {
       button.addEventListener("click", () => order(`${name} pool ${index}`, method, `/api/v1/pools/${index}${path}`));
       cell.append(button);
     }
+    if (index > 0) cell.append(moveUp(index));
   }
+}
+
+function moveUp(index) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Move up";
+  button.setAttribute("aria-label", `Move up pool ${index}`);
+  button.addEventListener("click", () => {
+    const places = shown.map((_, place) => place);
+    [places[index - 1], places[index]] = [index, index - 1];
+    order(`Move up pool ${index}`, "PUT", "/api/v1/pools/order", { order: places });
+  });
+  return button;
 }
 
 function showChoices() {

@@ -416,6 +416,9 @@ mod tests {
             ("disablepool", Some("2"), 3, Some(2), 0),
             ("poolquota", Some("0,3"), 3, None, 1),
             ("removepool", Some("2"), 3, None, 1),
+            ("setconfig", Some("queue,1"), 1, None, 0),
+            ("failover-only", Some("true"), 1, None, 0),
+            ("zero", Some("bad"), 1, None, 0),
         ] {
             let machine = machine(pools, off);
             let ours = said(command, parameter, &machine).await;

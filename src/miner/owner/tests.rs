@@ -163,6 +163,29 @@ async fn no_pool_is_put_first_where_each_has_its_part() {
 }
 
 #[tokio::test]
+async fn pools_are_put_in_another_order_whole_or_not_at_all() {
+    let house = House::new(FILE);
+    for name in ["b", "c"] {
+        let url = format!("{name}.example:2");
+        let added = fields(&[("url", url.into()), ("user", name.into())]);
+        house.order(Order::AddPool(added)).await.unwrap();
+    }
+    let first = |text: &str, name: &str| text.find(&format!("user = \"{name}\"")).unwrap();
+    house
+        .order(Order::ArrangePools(vec![2, 0, 1]))
+        .await
+        .unwrap();
+    let text = house.text();
+    assert!(first(&text, "c") < first(&text, "b"), "{text}");
+    assert!(text.find("b.example") > text.find("c.example"), "{text}");
+    for order in [vec![0], vec![0, 0, 1], vec![0, 1, 3]] {
+        let refused = house.refused(Order::ArrangePools(order)).await;
+        assert_eq!(refused, "no_such_pool");
+    }
+    assert_eq!(house.text(), text);
+}
+
+#[tokio::test]
 async fn a_wrong_change_changes_nothing() {
     let mut house = House::new(FILE);
     house.order(Order::ReloadConfig).await.unwrap();
