@@ -185,7 +185,8 @@ impl Case {
         });
         let mut seen = format!("on for {} s", watched.as_secs());
         if !told.is_empty() {
-            seen += &format!("; {told}");
+            seen.push_str("; ");
+            seen.push_str(&told);
         }
         if duty(&snapshot) >= 99.0 {
             seen += ", fans full";

@@ -204,7 +204,7 @@ async fn until(
     .map(|seen| seen.unwrap().clone());
     match seen {
         Ok(seen) => seen.unwrap(),
-        Err(_) => panic!("{:?}\n{}", status.borrow(), said()),
+        Err(elapsed) => panic!("{elapsed}: {:?}\n{}", status.borrow(), said()),
     }
 }
 

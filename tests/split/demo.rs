@@ -48,7 +48,7 @@ impl Demo {
     }
 
     fn pid(&self) -> Pid {
-        Pid::from_raw(self.process.id() as i32)
+        Pid::from_raw(self.process.id().try_into().unwrap())
     }
 
     /// The first line that is so.

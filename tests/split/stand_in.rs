@@ -124,9 +124,9 @@ async fn be_miner(role: Role, directory: &Path, link: UnixStream) {
         let mut tick = interval(Duration::from_secs(1));
         loop {
             tick.tick().await;
-            Loop::ALL
-                .into_iter()
-                .for_each(|which| reporting.alive(which));
+            for which in Loop::ALL {
+                reporting.alive(which);
+            }
         }
     });
     if role == Role::Hostile {

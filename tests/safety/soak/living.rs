@@ -11,33 +11,38 @@ thread_local! {
 
 struct Counting;
 
-fn count(bytes: i64) {
-    BYTES.set(BYTES.get().wrapping_add(bytes));
+fn count(taken: usize, given: usize) {
+    BYTES.set(
+        BYTES
+            .get()
+            .wrapping_add_unsigned(taken as u64)
+            .wrapping_sub_unsigned(given as u64),
+    );
 }
 
 // SAFETY: every call goes on to the system's allocator unchanged. The counter neither allocates nor unwinds: a
 // constant-initialised cell without a destructor.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as i64);
+        count(layout.size(), 0);
         // SAFETY: the caller's promises are those that `System` asks for.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as i64);
+        count(layout.size(), 0);
         // SAFETY: as above.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        count(size as i64 - layout.size() as i64);
+        count(size, layout.size());
         // SAFETY: the pointer came from `System` with this layout.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count(-(layout.size() as i64));
+        count(0, layout.size());
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
