@@ -220,6 +220,7 @@ fn a_keeper_that_runs_is_spoken_to() {
     assert!(done(directory, "psu off").contains("apw12   off"));
     let out = done(directory, "fan set 70");
     assert!(out.contains("the keeper that runs keeps it so"), "{out}");
+    assert!(out.contains("not written down"), "{out}");
     assert!(done(directory, "fan get").contains("fans fixed at 70 %"));
     assert!(done(directory, "fan auto").contains("fans set by temperature"));
     assert!(done(directory, "locate").contains("blinking"));

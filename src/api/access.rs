@@ -26,12 +26,34 @@ pub struct Access {
     pub read_without_token: bool,
     /// Names of this machine.
     pub hosts: Vec<String>,
+    /// Origins whose pages may use the interface.
+    pub origins: Vec<String>,
     /// Requests that one address may send in the long run.
     pub requests_per_second: f64,
     /// Networks whose programs may write over the cgminer API.
     pub writers: Vec<Network>,
     /// The kind of machine that programs for fleets take it for; `None`: they are told of none.
     pub fleet: Option<String>,
+}
+
+/// What a request needs of who sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    role: Role,
+    /// Nobody has it without a token.
+    token: bool,
+}
+
+impl Need {
+    /// What everybody has who may read without a token, when a viewer's role is enough.
+    pub const fn to_read(role: Role) -> Self {
+        Self { role, token: false }
+    }
+
+    /// A token of that role at least.
+    pub const fn of_token(role: Role) -> Self {
+        Self { role, token: true }
+    }
 }
 
 /// Who asks.
@@ -41,6 +63,8 @@ pub struct Caller {
     pub name: String,
     /// What is allowed; none: what everybody may.
     pub role: Option<Role>,
+    /// Hash of the token that says so; none for who needs none.
+    pub token: Option<String>,
 }
 
 impl Access {
@@ -50,6 +74,7 @@ impl Access {
             tokens: config.token.clone(),
             read_without_token: config.api.read_without_token,
             hosts: config.api.hosts.clone(),
+            origins: config.api.origins.clone(),
             requests_per_second: config.api.requests_per_second.into(),
             writers: config.rpc.writers.clone(),
             fleet: config.fleet.enabled.then(|| config.fleet.model.clone()),
@@ -74,15 +99,24 @@ impl Access {
         pressed && self.tokens.is_empty() && caller.role.is_none()
     }
 
+    /// Whether a caller that was let in may stay: its token may have been taken back since, or what everybody may.
+    pub fn still_allows(&self, caller: &Caller, needed: Need) -> bool {
+        let Some(hash) = &caller.token else {
+            return self.allow(caller, needed).is_ok();
+        };
+        let known = self.tokens.iter().find(|token| token.has_hash(hash));
+        known.is_some_and(|token| token.role >= needed.role)
+    }
+
     /// Holds a caller's role against the one that is needed.
     ///
     /// # Errors
     /// With what to do to be let in.
-    pub fn allow(&self, caller: &Caller, needed: Role) -> Result<(), Failure> {
+    pub fn allow(&self, caller: &Caller, needed: Need) -> Result<(), Failure> {
         match caller.role {
-            Some(role) if role >= needed => Ok(()),
+            Some(role) if role >= needed.role => Ok(()),
             Some(_) => Err(ROLE_TOO_LOW),
-            None if needed == Role::Viewer && self.read_without_token => Ok(()),
+            None if needed == Need::to_read(Role::Viewer) && self.read_without_token => Ok(()),
             None if self.tokens.is_empty() => Err(NOT_CLAIMED),
             None => Err(TOKEN_NEEDED),
         }
@@ -137,6 +171,7 @@ impl Gatekeeper {
             return Ok(Caller {
                 name: address.to_string(),
                 role: None,
+                token: None,
             });
         };
         let peer = self.peer(address, access.requests_per_second * BURST_SECONDS, now);
@@ -156,6 +191,7 @@ impl Gatekeeper {
             return Ok(Caller {
                 name: format!("{} at {address}", owner.name),
                 role: Some(owner.role),
+                token: Some(owner.sha256.expose().to_owned()),
             });
         }
         peer.wrong += 1;
@@ -193,8 +229,8 @@ impl Gatekeeper {
     }
 }
 
-/// Whoever has one IPv6 address has all of its /64.
-fn household(address: IpAddr) -> IpAddr {
+/// The address by which a client is known: whoever has one IPv6 address has all of its /64.
+pub fn household(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & !u128::from(u64::MAX);
@@ -277,9 +313,9 @@ mod tests {
         let mut keeper = Gatekeeper::default();
         let caller = keeper.identify(PEER, Some(&header), &access, now).unwrap();
         assert_eq!(caller.role, Some(Role::Operator));
-        assert!(access.allow(&caller, Role::Viewer).is_ok());
-        assert!(access.allow(&caller, Role::Operator).is_ok());
-        assert_eq!(access.allow(&caller, Role::Admin), Err(ROLE_TOO_LOW));
+        let allow = |role| access.allow(&caller, Need::of_token(role));
+        assert!(allow(Role::Viewer).is_ok() && allow(Role::Operator).is_ok());
+        assert_eq!(allow(Role::Admin), Err(ROLE_TOO_LOW));
     }
 
     #[test]
@@ -287,14 +323,19 @@ mod tests {
         let nobody = Caller {
             name: String::new(),
             role: None,
+            token: None,
         };
         let (mut access, _) = with_token(Role::Viewer);
-        assert_eq!(access.allow(&nobody, Role::Viewer), Err(TOKEN_NEEDED));
+        let (read, write) = (Need::to_read(Role::Viewer), Need::of_token(Role::Operator));
+        let configuration = Need::of_token(Role::Viewer);
+        assert_eq!(access.allow(&nobody, read), Err(TOKEN_NEEDED));
         access.read_without_token = true;
-        assert!(access.allow(&nobody, Role::Viewer).is_ok());
-        assert_eq!(access.allow(&nobody, Role::Operator), Err(TOKEN_NEEDED));
+        assert!(access.allow(&nobody, read).is_ok());
+        assert_eq!(access.allow(&nobody, configuration), Err(TOKEN_NEEDED));
+        assert_eq!(access.allow(&nobody, write), Err(TOKEN_NEEDED));
         access.tokens.clear();
-        assert_eq!(access.allow(&nobody, Role::Operator), Err(NOT_CLAIMED));
+        assert_eq!(access.allow(&nobody, write), Err(NOT_CLAIMED));
+        assert_eq!(access.allow(&nobody, configuration), Err(NOT_CLAIMED));
     }
 
     #[test]
@@ -302,6 +343,7 @@ mod tests {
         let nobody = Caller {
             name: String::new(),
             role: None,
+            token: None,
         };
         let (mut access, _) = with_token(Role::Viewer);
         assert!(!access.may_claim(&nobody, true), "it is claimed");

@@ -429,7 +429,11 @@ fn pools(pools: &[Pool], page: &mut Page) {
             if let Some(value) = value(pool) {
                 page.sample(
                     name,
-                    &[("pool", &pool.index.to_string()), ("url", &pool.url)],
+                    &[
+                        ("pool", &pool.index.to_string()),
+                        ("url", &pool.url),
+                        ("user", &pool.user),
+                    ],
                     value,
                 );
             }

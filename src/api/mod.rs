@@ -16,12 +16,13 @@ pub mod gateway;
 mod http;
 pub mod local;
 mod metrics;
-mod openapi;
+pub(crate) mod openapi;
 pub mod orders;
 mod page;
 mod probe;
 mod routes;
 pub mod rpc;
+pub mod tls;
 mod writes;
 
 pub use failure::Failure;
@@ -40,6 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 use thiserror::Error;
+use tls::Identity;
 use tokio::sync::watch;
 
 /// Socket for local tools, in the run directory.
@@ -108,6 +110,19 @@ impl Api {
         source: SnapshotSource,
         control: Control,
     ) -> Result<Self, ApiError> {
+        Self::open_secured(settings, source, control, None)
+    }
+
+    /// The same, with TLS at the network door when there is an identity.
+    ///
+    /// # Errors
+    /// As for [`Self::open`].
+    pub fn open_secured(
+        settings: &ApiSection,
+        source: SnapshotSource,
+        control: Control,
+        identity: Option<Identity>,
+    ) -> Result<Self, ApiError> {
         let directory = &settings.run_directory;
         let inner = directory.join(INNER_SOCKET);
         let local = directory.join(LOCAL_SOCKET);
@@ -115,7 +130,7 @@ impl Api {
         remove_stale(&local)?;
         remove_stale(&inner)?;
         let server = http::Server::start(&inner, source.clone(), control.access.clone())?;
-        let mut gateway = Gateway::new(inner, settings, source, control);
+        let mut gateway = Gateway::new(inner, settings, source, control, identity);
         gateway.listen_locally(&local)?;
         let address = match settings.listen {
             Listen::Off => None,

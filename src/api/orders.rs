@@ -4,6 +4,7 @@
 
 use super::failure::Failure;
 use crate::config::Role;
+use cgminer_hal::units::Megahertz;
 use serde_json::Value;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -33,6 +34,8 @@ pub enum Order {
     RestartChain(u8),
     /// One chain is switched on or off.
     EnableChain(u8, bool),
+    /// The clock of one chain; `None` takes it back to the configured one.
+    ChangeChain(u8, Option<Megahertz>),
     /// One more pool, at the end.
     AddPool(Fields),
     /// Some fields of a pool.
@@ -45,6 +48,10 @@ pub enum Order {
     SwitchPool(usize),
     /// A pool is used, or not.
     EnablePool(usize, bool),
+    /// Tries a pool that need not be configured.
+    TestPool(Fields),
+    /// Tries a pool that is.
+    TestConfiguredPool(usize),
     /// Who sets the fans.
     Fans(Fields),
     /// The voltage of the supply, in mV.

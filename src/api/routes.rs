@@ -1,5 +1,6 @@
 //! What is answered at which path.
 
+use super::access::Need;
 use super::failure::Failure;
 use super::orders::Order;
 use super::writes::{NO_DEVICE, ORDERS};
@@ -29,6 +30,18 @@ enum Handler {
     Read(fn(&Request<'_>) -> Result<Answer, Failure>),
     /// Whoever carries the order out.
     Order(fn(&Asked<'_>) -> Result<Order, Failure>),
+}
+
+impl Route {
+    /// What its callers need; none: everybody may.
+    pub fn need(&self) -> Option<Need> {
+        let role = self.needs?;
+        Some(match self.handler {
+            Handler::Read(_) => Need::to_read(role),
+            // The configuration tells of users, proxies and paths: no matter for everybody who may read.
+            Handler::Order(_) => Need::of_token(role),
+        })
+    }
 }
 
 /// What an order is read from.
@@ -98,9 +111,8 @@ pub const READS: &[Route] = &[
         Answer::json(&request.source.snapshot().versions)
     }),
     open("/api/v1/openapi.json", |_| Ok(openapi::answer())),
-    read("/metrics", |request| {
-        Ok(metrics::answer(&request.source.snapshot()))
-    }),
+    read("/api/v1/metrics", |request| Ok(metrics(request))),
+    read("/metrics", |request| Ok(metrics(request))),
 ];
 
 /// Every path of the interface.
@@ -141,12 +153,12 @@ pub const fn order(
     }
 }
 
-/// Role that a request needs; `None` when everybody may ask it, or there is nothing to be asked.
-pub fn needed(method: &str, path: &str) -> Option<Role> {
+/// What a request needs; `None` when everybody may ask it, or there is nothing to be asked.
+pub fn needed(method: &str, path: &str) -> Option<Need> {
     if path.starts_with(fleet::PREFIX) {
-        return Some(Role::Viewer);
+        return Some(Need::to_read(Role::Viewer));
     }
-    find(method, path)?.0.needs
+    find(method, path)?.0.need()
 }
 
 /// The order that a request is; `None` when it is none.
@@ -273,6 +285,10 @@ impl<'a> Request<'a> {
             )
         })
     }
+}
+
+fn metrics(request: &Request<'_>) -> Answer {
+    metrics::answer(&request.source.snapshot())
 }
 
 fn stats(request: &Request<'_>) -> Result<Answer, Failure> {

@@ -204,39 +204,8 @@ async fn a_strange_page_cannot_make_a_browser_write() {
 }
 
 #[tokio::test]
-async fn silent_clients_fill_their_places_and_no_more() {
-    let running = start(4);
-    let mut silent = Vec::new();
-    for _ in 0..4 {
-        let mut stream = TcpStream::connect(running.address).await.unwrap();
-        // An answer proves that the place is taken before the next client comes.
-        stream
-            .write_all(b"GET /api/v1/version HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            .await
-            .unwrap();
-        assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
-        silent.push(stream);
-    }
-    let refused = exchange(running.address, &get("/api/v1/version")).await;
-    assert_eq!(status(&refused), 503, "{refused}");
-    let directory = running.directory.path().to_owned();
-    let local = tokio::task::spawn_blocking(move || local::get(&directory, "/api/v1/version"));
-    assert!(
-        local.await.unwrap().is_ok(),
-        "local tools have places of their own"
-    );
-    drop(silent);
-    loop {
-        if status(&exchange(running.address, &get("/api/v1/version")).await) == 200 {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
-}
-
-#[tokio::test]
 async fn two_hundred_unfinished_requests_hold_nobody_up() {
-    let running = start(256);
+    let running = start(512);
     let mut slow = Vec::new();
     for _ in 0..200 {
         let mut stream = TcpStream::connect(running.address).await.unwrap();
@@ -301,6 +270,8 @@ async fn a_stopped_endpoint_answers_nobody() {
         "{error}"
     );
 }
+
+mod doors;
 
 /// Doors with tokens, and somebody who carries out all orders and remembers them.
 struct Guarded {

@@ -4,13 +4,14 @@ use super::failure::Failure;
 use super::orders::{Fields, Order};
 use super::routes::{Asked, Route, order};
 use crate::config::{FIELDS, Role};
-use serde::Deserialize;
+use cgminer_hal::units::Megahertz;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// Fields of a pool that cannot be set from outside: paths on this machine. Whoever could name a cookie file could have
 /// any file sent to a node of their own.
-const POOL_FIELDS_KEPT: [&str; 2] = ["ca_file", "cookie_file"];
+pub const POOL_FIELDS_KEPT: [&str; 2] = ["ca_file", "cookie_file"];
 /// Fields of `[cooling]` that can be set from outside.
 const FAN_FIELDS: [&str; 3] = ["mode", "duty", "target"];
 
@@ -51,6 +52,24 @@ pub const ORDERS: &[Route] = &[
         "/api/v1/devices/{index}/disable",
         Role::Operator,
         |asked| Ok(Order::EnableChain(chain(asked)?, false)),
+    ),
+    order(
+        "PATCH",
+        "/api/v1/devices/{index}/config",
+        Role::Operator,
+        |asked| {
+            let Device { frequency } = body(asked)?;
+            Ok(Order::ChangeChain(chain(asked)?, frequency.map(Megahertz)))
+        },
+    ),
+    order("POST", "/api/v1/pools/test", Role::Operator, |asked| {
+        Ok(Order::TestPool(pool_fields(asked)?))
+    }),
+    order(
+        "POST",
+        "/api/v1/pools/{index}/test",
+        Role::Operator,
+        |asked| Ok(Order::TestConfiguredPool(pool(asked)?)),
     ),
     order("POST", "/api/v1/pools", Role::Operator, |asked| {
         Ok(Order::AddPool(pool_fields(asked)?))
@@ -135,6 +154,19 @@ struct Supply {
     voltage: u32,
 }
 
+/// Null takes it back to the configured one; left out is a slip of the pen.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Device {
+    #[serde(deserialize_with = "said")]
+    frequency: Option<f32>,
+}
+
+/// Null or a value, but something.
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
+    Option::deserialize(deserializer)
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PoolOrder {
@@ -191,7 +223,10 @@ fn pool(asked: &Asked<'_>) -> Result<usize, Failure> {
 }
 
 fn body<T: DeserializeOwned>(asked: &Asked<'_>) -> Result<T, Failure> {
-    serde_json::from_slice(asked.body)
+    // A list would be taken for the members in their order.
+    let object = serde_json::from_slice::<serde_json::Map<String, Value>>(asked.body);
+    object
+        .and_then(|object| T::deserialize(Value::Object(object)))
         .map_err(|error| Failure::told(400, "bad_body", error.to_string(), BODY_HINT))
 }
 
@@ -280,6 +315,30 @@ mod tests {
                 "",
                 Order::EnableChain(2, false),
             ),
+            (
+                "PATCH",
+                "/api/v1/devices/1/config",
+                r#"{"frequency":500}"#,
+                Order::ChangeChain(1, Some(Megahertz(500.0))),
+            ),
+            (
+                "PATCH",
+                "/api/v1/devices/1/config",
+                r#"{"frequency":null}"#,
+                Order::ChangeChain(1, None),
+            ),
+            (
+                "POST",
+                "/api/v1/pools/test",
+                r#"{"url":"a:1"}"#,
+                Order::TestPool(vec![("url".into(), Some("a:1".into()))]),
+            ),
+            (
+                "POST",
+                "/api/v1/pools/1/test",
+                "",
+                Order::TestConfiguredPool(1),
+            ),
             ("DELETE", "/api/v1/pools/1", "", Order::RemovePool(1)),
             (
                 "PUT",
@@ -331,10 +390,17 @@ mod tests {
             ("POST", "/api/v1/pools", r#"{"cookie_file":"/etc/shadow"}"#),
             ("PATCH", "/api/v1/pools/0", r#"{"url":{"a":1}}"#),
             ("PATCH", "/api/v1/fans", r#"{"minimum_fans":0}"#),
+            ("PATCH", "/api/v1/devices/0/config", "{}"),
+            (
+                "PATCH",
+                "/api/v1/devices/0/config",
+                r#"{"frequency":"fast"}"#,
+            ),
             ("PATCH", "/api/v1/supply", r#"{"voltage":-1}"#),
             ("PATCH", "/api/v1/supply", r#"{"voltage":1,"x":1}"#),
             ("PUT", "/api/v1/locate", r#"{"on":1}"#),
             ("PUT", "/api/v1/pools/order", r#"{"order":[-1]}"#),
+            ("PUT", "/api/v1/locate", "[true]"),
             ("POST", "/api/v1/restore", r#"{"schema":2,"text":""}"#),
             ("POST", "/api/v1/tokens", r#"{"name":"a","role":"root"}"#),
         ] {

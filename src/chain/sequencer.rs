@@ -20,6 +20,8 @@ pub(super) enum Progress {
     Frequency(Megahertz),
     /// The host's speed was set.
     Baud(Baud),
+    /// So many steps of a hundred are done.
+    Percent(u8),
 }
 
 /// Runs all steps; `tell` hears of what was found and set.
@@ -33,7 +35,13 @@ pub(super) async fn run(
     deadlines: &Deadlines,
     tell: &mut (dyn FnMut(Progress) + Send),
 ) -> Result<(), ChainError> {
+    let mut told = 0;
     for (index, step) in steps.iter().enumerate() {
+        let percent = index * 100 / steps.len();
+        if percent != told {
+            told = percent;
+            tell(Progress::Percent(percent as u8));
+        }
         let done = act(step, serial, reset, deadlines, tell).await;
         done.map_err(|cause| ChainError::BringUp {
             step: step.name(index + 1, steps.len()),

@@ -45,6 +45,8 @@ pub struct ChainStatus {
     pub phase: ChainPhase,
     /// Why it is there, when it is not hashing.
     pub reason: Option<String>,
+    /// How far the bring-up is, in per cent of its steps; null when there is none at the moment.
+    pub bring_up_percent: Option<u8>,
     /// Chips that the board has.
     pub chips_expected: u16,
     /// Chips that answered at the last bring-up; null before the first.
@@ -131,6 +133,7 @@ impl ChainStatus {
             model: settings.model.name,
             phase: ChainPhase::Waiting,
             reason: None,
+            bring_up_percent: None,
             chips_expected: settings.chips,
             chips_found: None,
             frequency_target: settings.frequency,

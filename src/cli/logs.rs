@@ -10,8 +10,8 @@ mod file;
 mod remote;
 
 use crate::config::{LogFormat, LogSection};
-use crate::telemetry::LOG_RING;
 use crate::telemetry::logs::LineLayer;
+use crate::telemetry::{BySwitch, LOG_LEVEL, LOG_RING};
 use file::{FileLog, FileSettings};
 use remote::Remote;
 use std::io::{self, IsTerminal, Write};
@@ -61,16 +61,16 @@ pub fn start(settings: &LogSection, role: Role) -> Result<Logs, TryInitError> {
     let file = (role == Role::Writer).then(|| file_of(settings)).flatten();
     let (queue, logs) = Logs::to(io::stderr(), file);
     let terminal = io::stderr().is_terminal();
-    let targets = settings.level.targets();
+    LOG_LEVEL.set(settings.level.targets());
     let remote = settings.syslog.map(|server| {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.map(|name| name.trim().to_owned());
-        LineLayer::new(Remote::to(server, host)).with_filter(targets.clone())
+        LineLayer::new(Remote::to(server, host)).with_filter(BySwitch(&LOG_LEVEL))
     });
     tracing_subscriber::registry()
-        .with(LineLayer::new(&*LOG_RING).with_filter(targets.clone()))
+        .with(LineLayer::new(&*LOG_RING).with_filter(BySwitch(&LOG_LEVEL)))
         .with(remote)
-        .with(lines(settings.format, terminal, queue.clone()).with_filter(targets))
+        .with(lines(settings.format, terminal, queue.clone()).with_filter(BySwitch(&LOG_LEVEL)))
         .try_init()?;
     // It fails when logs were started before, which the line above would have told.
     let _ = FEED.set(queue);

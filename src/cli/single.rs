@@ -4,6 +4,7 @@
 
 use super::machine::Machine;
 use super::{Failure, places};
+use crate::api::tls::Identity;
 use crate::config::scribe::{KeeperLines, Scribe};
 use crate::config::{Config, Recipe};
 use crate::keeper::hardware::Choices;
@@ -11,7 +12,7 @@ use crate::keeper::host::TaskHost;
 use crate::keeper::worker::Placement;
 use crate::keeper::{self, Setup};
 use crate::link::MinerEnd;
-use crate::miner::{self, Miner, Opened};
+use crate::miner::{self, Miner, Opened, confine};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -56,6 +57,11 @@ pub async fn run(
     let setup = setup(&config, machine.emulated)?;
     // One process has one ring of lines already.
     let _scribe = scribe(recipe.clone(), directory, |_| Vec::new())?;
+    let identity = Identity::of(&config.api).map_err(|error| failed(&error))?;
+    let files = confine::files_needed(config.api.maximum_connections);
+    if let Err(error) = confine::raise_files(files) {
+        tracing::warn!(%error, "fewer clients than api.maximum_connections may find a place");
+    }
     // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
     let kept = open(&machine, &config).await;
     let host = TaskHost::new(move |link: MinerEnd| {
@@ -67,6 +73,7 @@ pub async fn run(
             emulated: machine.emulated,
             uarts: machine.uart_openers(),
             keeper: link,
+            identity: identity.clone(),
             opened: Some(opened.clone()),
         };
         Box::pin(async {

@@ -5,6 +5,7 @@ use super::machine::{Machine, SharedDevices, chips, named_board, uart_openers};
 use super::options::Options;
 use super::run::runtime;
 use super::{Failure, logs, single};
+use crate::api::tls::Identity;
 use crate::chain::Pacing;
 use crate::config::scribe::KeeperLine;
 use crate::config::{ChainsSection, Config, PoolSection, Recipe};
@@ -72,6 +73,8 @@ pub async fn run(
         logs::feed,
     );
     let setup = single::setup(&config, machine.emulated)?;
+    // Told now, by the process that is asked; the miner reads it again for itself.
+    identity(&config)?;
     let _scribe = single::scribe(recipe, directory, keeper_lines)?;
     // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
     let kept = single::open(&machine, &config).await;
@@ -211,16 +214,18 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
     };
     let chips = chips(wall.zero_bits, pacing);
     let link = link()?;
+    let identity = identity(&config)?;
     let measures = confine::confine(&Plan {
         account: confine::account(&wall.devices),
         read: config.pool.iter().flat_map(read_for).collect(),
         write: vec![config.api.run_directory.clone()],
         devices: wall.devices.clone(),
+        files: confine::files_needed(config.api.maximum_connections),
     });
     let _logs = logs::start(&config.log, logs::Role::Other)
         .map_err(|error| Failure::Other(error.to_string()))?;
     confine::report(&measures);
-    runtime()?.block_on(mine(config, recipe, board, chips, wall, link))
+    runtime()?.block_on(mine(config, recipe, (board, chips), identity, wall, link))
 }
 
 /// What a pool's settings name for the miner to read. A node makes its cookie anew at every start, under the same name
@@ -234,8 +239,8 @@ fn read_for(pool: &PoolSection) -> impl Iterator<Item = PathBuf> {
 async fn mine(
     config: Config,
     recipe: Recipe,
-    mut board: BoardFile,
-    chips: ChipTraits,
+    (mut board, chips): (BoardFile, ChipTraits),
+    identity: Option<Identity>,
     wall: Wall,
     link: std::os::unix::net::UnixStream,
 ) -> Result<(), Failure> {
@@ -256,6 +261,7 @@ async fn mine(
         recipe,
         chips,
         emulated: wall.zero_bits.is_some(),
+        identity,
         keeper: miner_end(UnixStream::from_std(link).map_err(|error| failed(&error))?),
         opened: Some(opened),
     };
@@ -263,6 +269,11 @@ async fn mine(
         ended = miner::run(miner) => ended.map_err(|error| failed(&error)),
         () = single::tell_addresses(opening) => Ok(()),
     }
+}
+
+/// What the network door proves who it is with.
+fn identity(config: &Config) -> Result<Option<Identity>, Failure> {
+    Identity::of(&config.api).map_err(|error| Failure::Other(error.to_string()))
 }
 
 /// The link to the keeper, which is this process's standard input.

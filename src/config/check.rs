@@ -264,6 +264,11 @@ fn api(api: &ApiSection, findings: &mut Findings) {
             hint,
         );
     }
+    if api.tls_certificate.is_some() != api.tls_key.is_some() {
+        let hint = "write both, or leave both out for plain HTTP";
+        let path = Segment::parse_path("api.tls_certificate");
+        findings.add(path, "`tls_certificate` and `tls_key` go together", hint);
+    }
     let connections = Some(api.maximum_connections);
     findings.within(
         "api",
@@ -274,6 +279,13 @@ fn api(api: &ApiSection, findings: &mut Findings) {
     );
     let requests = Some(api.requests_per_second);
     findings.within("api", "requests_per_second", requests, REQUESTS, "requests");
+    for (index, origin) in api.origins.iter().enumerate() {
+        if !is_origin(origin) {
+            let path = Segment::parse_path(&format!("api.origins[{index}]"));
+            let hint = "write it as the browser sends it, as in \"https://fleet.example:8443\"";
+            findings.add(path, "is no origin", hint);
+        }
+    }
     for (index, host) in api.hosts.iter().enumerate() {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
         if host.is_empty() || !host.bytes().all(plain) {
@@ -334,6 +346,19 @@ fn log(log: &LogSection, run_directory: &Path, findings: &mut Findings) {
         let message = "is more than the files hold";
         findings.add(Segment::parse_path("log.file_budget"), message, hint);
     }
+}
+
+/// Scheme, name and, where it is not the scheme's own, port: all in small letters, without a path.
+fn is_origin(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let plain = |byte: u8| {
+        byte.is_ascii_lowercase()
+            || byte.is_ascii_digit()
+            || matches!(byte, b'.' | b'-' | b':' | b'[' | b']')
+    };
+    rest.is_some_and(|rest| !rest.is_empty() && rest.len() <= 255 && rest.bytes().all(plain))
 }
 
 fn tokens(tokens: &[TokenSection], findings: &mut Findings) {

@@ -211,6 +211,14 @@ pub struct ApiSection {
     pub run_directory: PathBuf,
     /// Names, besides addresses and `localhost`, by which browsers may call this machine.
     pub hosts: Vec<String>,
+    /// Origins whose pages may use the interface from another place.
+    pub origins: Vec<String>,
+    /// PEM file of the certificate that the network door shows, its chain after it; with it the door speaks TLS alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// PEM file of its private key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
     /// Network clients at one time.
     pub maximum_connections: u16,
     /// Requests that one address may send in the long run.
@@ -375,6 +383,9 @@ impl Default for ApiSection {
             listen: Listen::At((Ipv4Addr::LOCALHOST, 8080).into()),
             run_directory: "/run/cgminer-rs".into(),
             hosts: Vec::new(),
+            origins: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
             maximum_connections: 64,
             requests_per_second: 50,
             read_without_token: true,

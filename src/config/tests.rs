@@ -301,6 +301,8 @@ fn the_field_list_is_the_schema() {
     }];
     config.log.file = Some(PathBuf::new());
     config.log.syslog = Some("192.0.2.1:514".parse().unwrap());
+    config.api.tls_certificate = Some(PathBuf::new());
+    config.api.tls_key = Some(PathBuf::new());
     config.token = vec![token()];
     config.alerts.temperature = Some(cgminer_hal::units::Celsius(1.0));
     config.alert_target = vec![AlertTargetSection {

@@ -62,10 +62,13 @@ pub async fn supervise(wiring: ChainWiring, mut open_uart: UartOpener) {
         wiring.wish.clone(),
     );
     loop {
-        let tell = |enabled| {
-            wiring
-                .status
-                .send_if_modified(|status| tell_switch(status, enabled));
+        let tell = |wish: ChainWish| {
+            let frequency = wished(&wiring.settings, wish);
+            wiring.status.send_if_modified(|status| {
+                let news = status.frequency_target != frequency;
+                status.frequency_target = frequency;
+                tell_switch(status, wish.enabled) || news
+            });
         };
         if !power.wait_until_on(tell).await {
             return;
@@ -110,17 +113,22 @@ async fn run_while_powered(wiring: &ChainWiring, uart: Box<dyn Uart>, power: &mu
         status: wiring.status.clone(),
         commands: received,
     };
-    let mut task = tokio::spawn(task::run(wiring.settings.clone(), ends));
-    let mut throttle = Throttle::NONE;
+    let mut settings = wiring.settings.clone();
+    settings.frequency = wished(&settings, *wiring.wish.borrow());
+    let mut frequency = settings.frequency;
+    let mut task = tokio::spawn(task::run(settings, ends));
     let mut word = power.word();
     loop {
         match word {
             Word::Off => break,
-            Word::On(wanted) if wanted != throttle => {
-                throttle = wanted;
-                set_throttle(&commands, &wiring.settings, wanted).await;
+            Word::On(throttle) => {
+                let wish = *wiring.wish.borrow();
+                let wanted = throttled(&wiring.settings, wish, throttle);
+                if wanted != frequency {
+                    frequency = wanted;
+                    set_frequency(&commands, chain, wanted, throttle).await;
+                }
             }
-            Word::On(_) => {}
         }
         word = tokio::select! {
             _ = &mut task => {
@@ -142,32 +150,40 @@ async fn run_while_powered(wiring: &ChainWiring, uart: Box<dyn Uart>, power: &mu
 }
 
 /// Slows a chain down, or lets it go again. Where it cannot be done the keeper cuts the power in the end.
-async fn set_throttle(
+async fn set_frequency(
     commands: &mpsc::Sender<ChainCommand>,
-    settings: &ChainSettings,
+    chain: u8,
+    frequency: Megahertz,
     throttle: Throttle,
 ) {
-    let chain = settings.chain.0;
-    let frequency = throttled(settings, throttle);
     let (reply, answer) = oneshot::channel();
     let command = ChainCommand::SetFrequency { frequency, reply };
     if commands.try_send(command).is_err() {
-        warn!(chain, "too busy to be throttled to {frequency}");
+        warn!(chain, "too busy to be set to {frequency}");
         return;
     }
     match timeout(ANSWER_DEADLINE, answer).await {
         Ok(Ok(Ok(()))) => info!(
             chain,
-            "the keeper allows {throttle} of the clock: to {frequency}"
+            "set to {frequency}; the keeper allows {throttle} of the clock"
         ),
-        Ok(Ok(Err(problem))) => warn!(chain, "throttle to {frequency}: {problem}"),
-        Ok(Err(_)) | Err(_) => warn!(chain, "no answer to the throttle to {frequency}"),
+        Ok(Ok(Err(problem))) => warn!(chain, "cannot be set to {frequency}: {problem}"),
+        Ok(Err(_)) | Err(_) => warn!(chain, "no answer when set to {frequency}"),
     }
 }
 
-/// The configured frequency times the throttle, no lower than the chain can run.
-fn throttled(settings: &ChainSettings, throttle: Throttle) -> Megahertz {
+/// What the owner wants, or else what the chain was configured with, never beyond what it may run at.
+fn wished(settings: &ChainSettings, wish: ChainWish) -> Megahertz {
+    let (lowest, highest) = settings.frequency_limits();
+    match wish.frequency {
+        Some(wish) if wish.0.is_finite() => Megahertz(wish.0.max(lowest.0).min(highest.0)),
+        _ => settings.frequency,
+    }
+}
+
+/// That times the throttle, no lower than the chain can run.
+fn throttled(settings: &ChainSettings, wish: ChainWish, throttle: Throttle) -> Megahertz {
     let (lowest, _) = settings.frequency_limits();
-    let wanted = settings.frequency.0 * f32::from(throttle.0.min(100)) / 100.0;
+    let wanted = wished(settings, wish).0 * f32::from(throttle.0.min(100)) / 100.0;
     Megahertz(wanted.max(lowest.0))
 }

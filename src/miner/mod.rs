@@ -26,8 +26,10 @@ use owner::{ChainWish, Reach};
 use crate::api::access::Access;
 use crate::api::orders::Orders;
 use crate::api::rpc::Rpc;
+use crate::api::tls::Identity;
 use crate::api::{Api, ApiError, Control};
-use crate::chain::ChainStatus;
+use crate::chain::pll::LOWEST;
+use crate::chain::{ChainSettings, ChainStatus};
 use crate::config::{Config, Listen, Recipe};
 use crate::link::{LinkError, MinerEnd, Request};
 use crate::pool::manager::{self, ManagerPorts};
@@ -68,6 +70,8 @@ pub struct Miner {
     pub uarts: Vec<UartOpener>,
     /// The process that owns power, fans and resets.
     pub keeper: MinerEnd,
+    /// What the network door proves who it is with; none: it speaks plain HTTP.
+    pub identity: Option<Identity>,
     /// Told where the status endpoint is, once it is open.
     pub opened: Option<mpsc::Sender<Opened>>,
 }
@@ -142,7 +146,12 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         orders,
         access: allowed,
     };
-    let api = Api::open(&miner.config.api, snapshots.clone(), control.clone())?;
+    let api = Api::open_secured(
+        &miner.config.api,
+        snapshots.clone(),
+        control.clone(),
+        miner.identity,
+    )?;
     let rpc = match miner.config.rpc.listen {
         Listen::Off => None,
         Listen::At(address) => Some(Rpc::open(address, snapshots.clone(), control)?),
@@ -200,6 +209,10 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         recipe: miner.recipe,
         config: miner.config.clone(),
         board_voltage: miner.board.layout.voltage.default_mv,
+        board_frequency: miner.board.layout.frequency.default_mhz,
+        frequency_limits: settings
+            .first()
+            .map_or((LOWEST, LOWEST), ChainSettings::frequency_limits),
         keeper: miner.keeper.clone(),
         pools: commands,
         chains: wishes,

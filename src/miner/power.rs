@@ -53,11 +53,11 @@ impl Power {
         word(self.status.borrow().as_deref(), self.chain)
     }
 
-    /// Waits for power. False: the miner is to end. Tells at once, and at each news, whether the owner lets the chain run.
-    pub async fn wait_until_on(&mut self, mut tell: impl FnMut(bool)) -> bool {
+    /// Waits for power. False: the miner is to end. Tells at once, and at each news, what the owner wants.
+    pub async fn wait_until_on(&mut self, mut tell: impl FnMut(ChainWish)) -> bool {
         self.restarts = self.wish.borrow().restarts;
         loop {
-            tell(self.wish.borrow().enabled);
+            tell(*self.wish.borrow());
             if self.is_over() {
                 return false;
             }

@@ -1,6 +1,7 @@
 //! All pools together: which one the chains work for, and which one a share goes to.
 
 use super::record::PoolRecord;
+use super::retired::{Identity, PoolCounters, Retired};
 use super::settings::{Place, StrategyKind};
 use super::source::{JobSource, Numbers, SourceHandle, source_channels};
 use super::status::{PoolStatus, PoolsStatus};
@@ -87,6 +88,7 @@ struct Manager {
     paused: bool,
     switches: u64,
     shares_without_session: u64,
+    retired: Retired,
 }
 
 struct Pool {
@@ -95,6 +97,9 @@ struct Pool {
     handle: SourceHandle,
     place: Place,
     name: Option<String>,
+    identity: Identity,
+    /// What it did before its source was started.
+    before: PoolCounters,
     failures_when_ready: u64,
     /// Shares it had accepted, and hashes it had not credited by then.
     last_accepted: (u64, f64),
@@ -125,6 +130,7 @@ impl Manager {
             paused: false,
             switches: 0,
             shares_without_session: 0,
+            retired: Retired::default(),
         };
         manager.pools = sources
             .into_iter()
@@ -176,8 +182,11 @@ impl Manager {
             name,
         } = configured;
         let fingerprint = source.fingerprint();
+        let initial = source.initial_status();
+        let identity = Identity::of(&initial);
+        let before = self.retired.take(&identity);
         let (handle, ports) = source_channels(
-            source.initial_status(),
+            initial,
             Arc::clone(&self.numbers),
             Arc::clone(&self.changed),
         );
@@ -189,6 +198,8 @@ impl Manager {
             handle,
             place,
             name,
+            identity,
+            before,
             failures_when_ready: 0,
             last_accepted: (0, 0.0),
             record: PoolRecord::default(),
@@ -211,7 +222,7 @@ impl Manager {
         for (pool, wanted) in self.pools.iter_mut().zip(self.strategy.wanted(&views)) {
             pool.want(wanted, now);
         }
-        self.leaving.retain(|pool| pool.has_grace(now));
+        self.let_go(now);
         self.learn_routes();
         self.publish();
         if self.decision.pool != before {
@@ -360,7 +371,10 @@ impl Manager {
         for mut removed in before.into_iter().flatten() {
             removed.unwanted_since.get_or_insert_with(Instant::now);
             if self.leaving.len() == LEAVING {
-                self.leaving.pop_front();
+                let oldest = self.leaving.pop_front();
+                if let Some(pool) = oldest {
+                    self.settle(&pool);
+                }
             }
             self.leaving.push_back(removed);
         }
@@ -369,19 +383,59 @@ impl Manager {
         self.decision.pool = active.and_then(|old| from.iter().position(|each| *each == Some(old)));
     }
 
+    /// Removed pools that nothing can come for any more.
+    fn let_go(&mut self, now: Instant) {
+        for _ in 0..self.leaving.len() {
+            match self.leaving.pop_front() {
+                Some(pool) if pool.has_grace(now) => self.leaving.push_back(pool),
+                Some(pool) => self.settle(&pool),
+                None => {}
+            }
+        }
+    }
+
+    /// Keeps what a pool has done whose source ends now: for one of the same address and user that is there, or comes back.
+    fn settle(&mut self, left: &Pool) {
+        let status = left.status(0.0);
+        let counters = PoolCounters::of(&status).ended();
+        let identity = Identity::of(&status);
+        let heir = self.pools.iter_mut().find(|pool| pool.identity == identity);
+        match heir {
+            Some(pool) => pool.before.add(&counters),
+            None => self.retired.keep(identity, counters),
+        }
+    }
+
     fn report(&self) {
+        let leaving = self.leaving.iter().map(|pool| {
+            let counters = PoolCounters::of(&pool.status(0.0));
+            (&pool.identity, counters)
+        });
+        let mut leaving: Vec<_> = leaving.collect();
+        let all = self.pools.iter().zip(self.strategy.accounts());
+        let pools = all
+            .map(|(pool, hashes)| {
+                let status = pool.status(*hashes);
+                let (own, others): (Vec<_>, Vec<_>) = std::mem::take(&mut leaving)
+                    .into_iter()
+                    .partition(|(identity, _)| **identity == pool.identity);
+                leaving = others;
+                own.iter()
+                    .fold(status, |status, (_, counters)| counters.under(status))
+            })
+            .collect();
+        let mut retired = self.retired.total();
+        for (_, counters) in &leaving {
+            retired.add(counters);
+        }
         let status = PoolsStatus {
             strategy: self.strategy.kind().name(),
             active: self.decision.pool,
             reason: self.decision.reason,
             switches: self.switches,
             shares_without_session: self.shares_without_session,
-            pools: self
-                .pools
-                .iter()
-                .zip(self.strategy.accounts())
-                .map(|(pool, hashes)| pool.status(*hashes))
-                .collect(),
+            retired,
+            pools,
         };
         self.ports.status.send_replace(status);
     }
@@ -390,13 +444,14 @@ impl Manager {
 impl Pool {
     /// What the source says, with what only the manager knows.
     fn status(&self, hashes_given: f64) -> PoolStatus {
-        PoolStatus {
+        let status = PoolStatus {
             name: self.name.clone(),
             place: self.place,
             record: self.record.clone(),
             hashes_given,
             ..self.handle.status.borrow().clone()
-        }
+        };
+        self.before.under(status)
     }
 
     /// Tells the source whether a session is wanted. One that has a job may finish what is on its way.

@@ -18,6 +18,7 @@ pub mod record;
 pub mod redirect;
 pub mod reject;
 pub mod request;
+pub mod retired;
 pub mod route;
 pub mod session;
 pub mod settings;

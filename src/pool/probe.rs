@@ -84,11 +84,15 @@ pub async fn probe(
     connector: &dyn Connector,
 ) -> (Findings, Result<(), ProbeError>) {
     let mut findings = Findings::default();
-    let outcome = run(settings, connector, &mut findings).await;
+    let outcome = probe_into(settings, connector, &mut findings).await;
     (findings, outcome)
 }
 
-async fn run(
+/// The same, where what was found is kept even if the try is given up.
+///
+/// # Errors
+/// When it came to no job.
+pub async fn probe_into(
     settings: &StratumSettings,
     connector: &dyn Connector,
     findings: &mut Findings,

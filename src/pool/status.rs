@@ -2,6 +2,7 @@
 
 use super::record::PoolRecord;
 use super::reject::RejectReason;
+use super::retired::PoolCounters;
 use super::settings::Place;
 use crate::work::{ChainIndex, Share};
 use serde::{Serialize, Serializer};
@@ -23,6 +24,8 @@ pub struct PoolsStatus {
     pub switches: u64,
     /// Shares that no session could take any more: theirs had ended.
     pub shares_without_session: u64,
+    /// What pools did that are configured no more. One that came back has its share of it in its own counts.
+    pub retired: PoolCounters,
     /// Every configured pool, in order of priority.
     pub pools: Vec<PoolStatus>,
 }

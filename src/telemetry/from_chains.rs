@@ -38,6 +38,7 @@ pub fn chain(
         index: status.chain,
         phase: status.phase,
         reason: status.reason.clone(),
+        bring_up_percent: status.bring_up_percent,
         model: status.model.into(),
         chips_expected: status.chips_expected,
         chips_found: status.chips_found,

@@ -3,6 +3,7 @@
 use super::snapshot::{
     Block, ChainShares, Difficulties, Pool, Pools, Rejects, Shares, Traffic, Work,
 };
+use crate::pool;
 use crate::pool::status::{
     HASHES_PER_DIFFICULTY, PoolStatus, PoolsStatus, RejectCounters, ShareCounters,
 };
@@ -18,6 +19,8 @@ pub fn pools(status: &PoolsStatus, now: Instant) -> Pools {
         active: status.active,
         reason: status.reason.into(),
         switches: status.switches,
+        failures: status.retired.failures
+            + status.pools.iter().map(|pool| pool.failures).sum::<u64>(),
         list: list
             .map(|(index, each)| pool(index, each, status, now))
             .collect(),
@@ -27,8 +30,12 @@ pub fn pools(status: &PoolsStatus, now: Instant) -> Pools {
 /// Shares of all pools together.
 pub fn shares(status: &PoolsStatus) -> Shares {
     let mut total = Shares::default();
-    for pool in &status.pools {
-        add(&mut total, pool);
+    let counters = [(&status.retired.shares, status.retired.best_difficulty)].into_iter();
+    let of_pools = status.pools.iter();
+    for (shares, best) in
+        counters.chain(of_pools.map(|pool| (&pool.shares, pool.record.best_difficulty)))
+    {
+        add(&mut total, shares, best);
     }
     total.last_difficulty = status
         .pools
@@ -48,29 +55,30 @@ pub fn work(status: &PoolsStatus, now: Instant) -> Work {
         job_age_s: active.and_then(|pool| age(pool.last_job_at, now)),
         difficulty: active.and_then(|pool| pool.difficulty),
         version_mask: active.and_then(|pool| pool.version_mask),
-        jobs: status.pools.iter().map(|pool| pool.jobs).sum(),
+        jobs: status.retired.jobs + status.pools.iter().map(|pool| pool.jobs).sum::<u64>(),
         block: active.and_then(|pool| block(pool, now)),
         blocks: status
             .pools
             .iter()
             .map(|pool| pool.record.blocks)
             .max()
-            .unwrap_or(0),
+            .unwrap_or(0)
+            .max(status.retired.blocks),
     }
 }
 
 /// Verdicts of all pools on the shares of one chain.
 pub fn chain_shares(status: &PoolsStatus, chain: usize, now: Instant) -> ChainShares {
     let mut total = ChainShares::default();
+    if let Some(shares) = status.retired.shares.chains.get(chain) {
+        count(&mut total, shares);
+    }
     let mut latest = None;
     for (index, pool) in status.pools.iter().enumerate() {
         let Some(shares) = pool.shares.chains.get(chain) else {
             continue;
         };
-        total.accepted += shares.accepted;
-        total.rejected += shares.rejected;
-        total.accepted_difficulty += shares.accepted_difficulty;
-        total.rejected_difficulty += shares.rejected_difficulty;
+        count(&mut total, shares);
         if shares.last_accepted_at > latest {
             latest = shares.last_accepted_at;
             total.last_pool = Some(index);
@@ -79,6 +87,13 @@ pub fn chain_shares(status: &PoolsStatus, chain: usize, now: Instant) -> ChainSh
     }
     total.last_accepted_age_s = age(latest, now);
     total
+}
+
+fn count(total: &mut ChainShares, shares: &pool::status::ChainShares) {
+    total.accepted += shares.accepted;
+    total.rejected += shares.rejected;
+    total.accepted_difficulty += shares.accepted_difficulty;
+    total.rejected_difficulty += shares.rejected_difficulty;
 }
 
 fn block(status: &PoolStatus, now: Instant) -> Option<Block> {
@@ -94,22 +109,19 @@ fn block(status: &PoolStatus, now: Instant) -> Option<Block> {
     })
 }
 
-/// Hashes that pools have credited, and by how many shares.
+/// Hashes that pools have credited, and by how many shares. Never less than before.
 pub fn credit(status: &PoolsStatus) -> (f64, u64) {
-    status
-        .pools
-        .iter()
-        .fold((0.0, 0), |(hashes, shares), pool| {
-            (
-                hashes + pool.shares.accepted_hashes,
-                shares + pool.shares.accepted,
-            )
+    let of_pools = status.pools.iter().map(|pool| &pool.shares);
+    of_pools
+        .chain([&status.retired.shares])
+        .fold((0.0, 0), |(hashes, accepted), shares| {
+            (hashes + shares.accepted_hashes, accepted + shares.accepted)
         })
 }
 
 fn pool(index: usize, status: &PoolStatus, all: &PoolsStatus, now: Instant) -> Pool {
     let mut shares = Shares::default();
-    add(&mut shares, status);
+    add(&mut shares, &status.shares, status.record.best_difficulty);
     let lines = &status.lines;
     let given: f64 = all.pools.iter().map(|pool| pool.hashes_given).sum();
     Pool {
@@ -158,8 +170,7 @@ fn pool(index: usize, status: &PoolStatus, all: &PoolsStatus, now: Instant) -> P
     }
 }
 
-fn add(total: &mut Shares, pool: &PoolStatus) {
-    let counters: &ShareCounters = &pool.shares;
+fn add(total: &mut Shares, counters: &ShareCounters, best: Option<f64>) {
     total.submitted += counters.submitted;
     total.accepted += counters.accepted;
     add_rejects(&mut total.rejected, &counters.rejected);
@@ -171,7 +182,6 @@ fn add(total: &mut Shares, pool: &PoolStatus) {
     total.stale_difficulty += counters.stale_difficulty;
     total.lost_difficulty += counters.lost_hashes / HASHES_PER_DIFFICULTY;
     total.last_difficulty = counters.last_difficulty;
-    let best = pool.record.best_difficulty;
     total.best_difficulty = match (total.best_difficulty, best) {
         (Some(total), Some(best)) => Some(total.max(best)),
         (total, best) => total.or(best),

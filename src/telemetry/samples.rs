@@ -136,6 +136,7 @@ pub fn chain() -> ChainStatus {
         model: "BM1362",
         phase: ChainPhase::Hashing,
         reason: None,
+        bring_up_percent: None,
         chips_expected: 2,
         chips_found: Some(2),
         frequency_target: Megahertz(525.0),

@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub supply: Option<Supply>,
     /// Pools.
     pub pools: Pools,
+    /// Who chooses frequency and voltage.
+    pub tuner: Tuner,
     /// File systems that this program writes to.
     pub storage: Vec<Storage>,
     /// What is wrong and worth telling, oldest first.
@@ -60,6 +62,25 @@ pub struct Snapshot {
     pub alerts_raised: u64,
     /// Number of the latest event; 0 before the first.
     pub last_event: u64,
+}
+
+/// Who chooses frequency and voltage.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tuner {
+    /// What it does; null when there is none.
+    pub state: Option<String>,
+    /// Why there is none.
+    pub reason: Option<&'static str>,
+}
+
+impl Tuner {
+    /// There is none.
+    pub const NONE: Self = Self {
+        state: None,
+        reason: Some(
+            "there is no tuner: frequency and voltage are those of board file and configuration",
+        ),
+    };
 }
 
 /// Energy per work.
@@ -331,6 +352,8 @@ pub struct Chain {
     pub phase: ChainPhase,
     /// Why it stands there, when it does not hash.
     pub reason: Option<String>,
+    /// How far the bring-up is, in per cent of its steps; null when there is none at the moment.
+    pub bring_up_percent: Option<u8>,
     /// Chip model.
     pub model: String,
     /// Chips that the board file names.
@@ -477,6 +500,8 @@ pub struct Pools {
     pub reason: String,
     /// Changes of the active one since the start.
     pub switches: u64,
+    /// Sessions that failed or could not begin since the start, those of pools that are no more among them.
+    pub failures: u64,
     /// Each, in order of priority.
     pub list: Vec<Pool>,
 }

@@ -10,7 +10,7 @@ use super::measured::Measured;
 use super::process::ProcessReader;
 use super::recorder::Recorder;
 use super::snapshot::{
-    HashRateReport, JoulesPerTerahash, Machine, SCHEMA, Snapshot, Supply, Versions,
+    HashRateReport, JoulesPerTerahash, Machine, SCHEMA, Snapshot, Supply, Tuner, Versions,
 };
 use super::{from_keeper, from_pools, state, storage};
 use crate::chain::status::ChainStatus;
@@ -147,6 +147,7 @@ impl SnapshotSource {
             analog: from_keeper::analog(keeper, heard),
             supply,
             pools: from_pools::pools(&pools, now),
+            tuner: Tuner::NONE,
             storage: storage::read(&shared.inputs.directories),
             alerts,
             alerts_raised,

@@ -1,15 +1,23 @@
 //! One client from its first byte to its last.
 
-use super::head::{HEAD_LIMIT, HEAD_TOO_LARGE, Head, parse_head};
-use super::{BUSY, LIVE_PATH, Shared, upstream};
+use super::answer::{Manner, linger, preflight, stream_heading, write_answer};
+use super::head::{HEAD_LIMIT, HEAD_TOO_LARGE, Head, UNKNOWN_METHOD, parse_head};
+use super::live::{Guest, Topics};
+use super::origin::{self, Page};
+use super::places::Place;
+use super::{BUSY, LIVE_PATH, Shared, socket, upstream};
+use crate::api::access::{Caller, Need};
 use crate::api::routes::{needed, order_of};
 use crate::api::writes::CLAIM_PATH;
 use crate::api::{Answer, Failure};
 use crate::config::Role;
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::ready;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// From the first byte of a head to its last.
@@ -18,8 +26,6 @@ const HEAD_TIME: Duration = Duration::from_secs(3);
 const IDLE_TIME: Duration = Duration::from_secs(15);
 /// For a body.
 const BODY_TIME: Duration = Duration::from_secs(5);
-/// For writing an answer.
-const WRITE_TIME: Duration = Duration::from_secs(10);
 /// For a turn to be answered.
 const TURN_TIME: Duration = Duration::from_secs(2);
 /// Life of a connection, however busy: nobody holds a place for ever.
@@ -35,7 +41,8 @@ pub enum Door {
 }
 
 /// What was read and not yet used.
-struct Buffer {
+#[derive(Default)]
+pub struct Buffer {
     bytes: Vec<u8>,
 }
 
@@ -47,61 +54,123 @@ enum End {
     Told(Failure),
 }
 
-/// Serves requests until the client goes, misbehaves or is out of time.
-pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, door: Door, shared: &Shared) {
-    let life_ends = Instant::now() + LIFE_TIME;
-    let mut buffer = Buffer { bytes: Vec::new() };
-    let end = loop {
-        match one_request(&mut stream, &mut buffer, door, shared, life_ends).await {
-            Ok(true) => {}
-            Ok(false) => break End::Silent,
-            Err(end) => break end,
-        }
-    };
-    if let End::Told(failure) = end {
-        if write_answer(&mut stream, &failure.into(), false, true)
-            .await
-            .is_ok()
-        {
-            linger(&mut stream).await;
-        }
-    }
-    let _ = stream.shutdown().await;
+/// What the client wants to have been told.
+enum Reply {
+    /// An answer.
+    Answer(Answer),
+    /// All is said, and the connection ends: it was a stream.
+    Streamed,
 }
 
-/// Says that there is no place. Never waits: what the socket's buffer does not take is lost.
-pub fn turn_away<S: AsyncWrite + Unpin + Send + 'static>(mut stream: S) {
-    let answer = Answer::from(BUSY);
-    let mut bytes = head_of(&answer, false).into_bytes();
-    bytes.extend_from_slice(&answer.body);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let _ = std::pin::Pin::new(&mut stream).poll_write(&mut context, &bytes);
-}
-
-/// True when the client may ask again.
-async fn one_request<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    buffer: &mut Buffer,
+/// Serves requests until the client goes, misbehaves, is out of time, or somebody else wants the place that it only holds.
+pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
     door: Door,
     shared: &Shared,
-    life_ends: Instant,
-) -> Result<bool, End> {
-    let Some(head) = read_head(stream, buffer).await? else {
-        return Ok(false);
-    };
-    if let Door::Network(_) = door {
-        check_host(&head, shared).map_err(End::Told)?;
+    place: &Place,
+) {
+    tokio::select! {
+        biased;
+        () = place.is_wanted() => {}
+        () = requests(&mut stream, door, shared, place) => {
+            let _ = stream.shutdown().await;
+        }
     }
-    let caller = shared.identify(door, &head).map_err(End::Told)?;
+}
+
+async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    door: Door,
+    shared: &Shared,
+    place: &Place,
+) {
+    let life_ends = Instant::now() + LIFE_TIME;
+    let mut buffer = Buffer::default();
+    loop {
+        place.waits(Instant::now());
+        let failure = match read_head(stream, &mut buffer).await {
+            Ok(Some(head)) => {
+                // In a box of its own: thousands of clients only wait, and should cost little.
+                let ports = (&mut *stream, &mut buffer);
+                match Box::pin(one_request(ports, head, (door, shared), place, life_ends)).await {
+                    Ok(true) => {
+                        buffer.shrink();
+                        continue;
+                    }
+                    Ok(false) => return,
+                    Err(failure) => failure,
+                }
+            }
+            Ok(None) | Err(End::Silent) => return,
+            Err(End::Told(failure)) => (failure, None),
+        };
+        return Box::pin(refuse(stream, failure)).await;
+    }
+}
+
+/// Tells why, and ends.
+async fn refuse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    (failure, origin): (Failure, Option<String>),
+) {
+    let manner = Manner {
+        origin: origin.as_deref(),
+        ..Manner::default()
+    };
+    if write_answer(stream, &failure.into(), manner).await.is_ok() {
+        linger(stream).await;
+    }
+}
+
+/// True when the client may ask again. A refusal comes with the origin whose page may read it.
+async fn one_request<S: AsyncRead + AsyncWrite + Unpin>(
+    (stream, buffer): (&mut S, &mut Buffer),
+    head: Head,
+    (door, shared): (Door, &Shared),
+    place: &Place,
+    life_ends: Instant,
+) -> Result<bool, (Failure, Option<String>)> {
+    let page = match door {
+        Door::Network(_) => {
+            let changes = !matches!(head.method, "GET" | "HEAD" | "OPTIONS");
+            let changes = changes || head.upgrade.is_some();
+            origin::check(&head, changes, shared).map_err(|failure| (failure, None))?
+        }
+        Door::Local => Page::Own,
+    };
+    let keep_alive = head.keep_alive && Instant::now() < life_ends;
+    let reply = respond((&mut *stream, buffer), &head, (door, shared), place, page).await;
+    let manner = Manner {
+        keep_alive,
+        without_body: head.method == "HEAD",
+        origin: page.origin(),
+    };
+    match reply {
+        Ok(Reply::Answer(answer)) => {
+            let written = write_answer(stream, &answer, manner).await;
+            Ok(written.is_ok() && keep_alive)
+        }
+        Ok(Reply::Streamed) | Err(End::Silent) => Ok(false),
+        Err(End::Told(failure)) => Err((failure, page.origin().map(Into::into))),
+    }
+}
+
+async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
+    (stream, buffer): (&mut S, &mut Buffer),
+    head: &Head,
+    (door, shared): (Door, &Shared),
+    place: &Place,
+    page: Page<'_>,
+) -> Result<Reply, End> {
+    let caller = shared.identify(door, head).map_err(End::Told)?;
     let path = head.target.split('?').next().unwrap_or_default();
-    let method = if head.method == "HEAD" {
-        "GET"
-    } else {
-        head.method
+    let method = match head.method {
+        "HEAD" => "GET",
+        other => other,
     };
     let is_live = method == "GET" && path == LIVE_PATH;
     let needed = if is_live {
-        Some(Role::Viewer)
+        Some(LISTEN)
     } else {
         needed(method, path)
     };
@@ -109,42 +178,60 @@ async fn one_request<S: AsyncRead + AsyncWrite + Unpin>(
     if !(claims && shared.may_claim(&caller)) {
         shared.allow(&caller, needed).map_err(End::Told)?;
     }
-    if is_live {
-        // A listener that has gone is no news.
-        let _ = shared.feed.tell(stream, &head, &stream_heading()).await;
-        return Ok(false);
+    if is_live && head.method == "GET" {
+        place.is_busy();
+        return live((stream, buffer), head, shared, caller, page).await;
     }
     let body = read_body(stream, buffer, head.content_length).await?;
-    let keep = head.keep_alive && Instant::now() < life_ends;
+    place.is_busy();
+    if method == "OPTIONS" {
+        let origin = page.origin().ok_or(End::Told(UNKNOWN_METHOD))?;
+        let text = preflight(origin);
+        let written = stream.write_all(text.as_bytes()).await;
+        written.map_err(|_| End::Silent)?;
+        return Ok(Reply::Streamed);
+    }
     if let Some(order) = order_of(method, path, &body) {
-        check_content_type(&head).map_err(End::Told)?;
+        check_content_type(head).map_err(End::Told)?;
         let done = match order {
             Ok(order) => shared.control.orders.give(order, &caller.name).await,
             Err(failure) => Err(failure),
         };
-        let answer = done
-            .and_then(|outcome| Answer::json(&outcome))
-            .unwrap_or_else(Answer::from);
-        write_answer(stream, &answer, keep, head.method != "HEAD")
-            .await
-            .map_err(|_| End::Silent)?;
-        return Ok(keep);
+        let answer = done.and_then(|outcome| Answer::json(&outcome));
+        return Ok(Reply::Answer(answer.unwrap_or_else(Answer::from)));
     }
     let Ok(Ok(turn)) = timeout(TURN_TIME, shared.answering.acquire()).await else {
         return Err(End::Told(BUSY));
     };
-    let answer = match upstream::ask(&shared.inner_socket, &head, &body).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            tracing::warn!(%error, path = head.target, "the endpoint behind the gateway did not answer");
-            return Err(End::Told(NO_ANSWER));
-        }
-    };
+    let answer = upstream::ask(&shared.inner_socket, head, &body).await;
     drop(turn);
-    write_answer(stream, &answer, keep, head.method != "HEAD")
-        .await
-        .map_err(|_| End::Silent)?;
-    Ok(keep)
+    answer.map(Reply::Answer).map_err(|error| {
+        tracing::warn!(%error, path = head.target, "the endpoint behind the gateway did not answer");
+        End::Told(NO_ANSWER)
+    })
+}
+
+/// What a listener to the live stream needs.
+const LISTEN: Need = Need::to_read(Role::Viewer);
+
+async fn live<S: AsyncRead + AsyncWrite + Unpin>(
+    (stream, buffer): (&mut S, &mut Buffer),
+    head: &Head,
+    shared: &Shared,
+    caller: Caller,
+    page: Page<'_>,
+) -> Result<Reply, End> {
+    let topics = Topics::of(&head.target);
+    let guest = Guest::new(caller, LISTEN, shared.control.access.clone());
+    // A listener that has gone is no news.
+    let _ = if let Some(upgrade) = &head.upgrade {
+        let heading = socket::heading(upgrade).map_err(End::Told)?;
+        socket::converse(&shared.feed, (stream, buffer), topics, guest, &heading).await
+    } else {
+        let heading = stream_heading(page.origin());
+        shared.feed.tell(stream, topics, guest, &heading).await
+    };
+    Ok(Reply::Streamed)
 }
 
 async fn read_head<S: AsyncRead + Unpin>(
@@ -202,40 +289,35 @@ async fn read_body<S: AsyncRead + Unpin>(
 }
 
 impl Buffer {
-    /// Reads one piece; small, so that an idle client costs little.
-    async fn read_more<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<usize> {
-        let mut piece = [0; 2048];
-        let count = stream.read(&mut piece).await?;
-        self.bytes
-            .extend_from_slice(piece.get(..count).unwrap_or_default());
-        Ok(count)
+    /// What was read and not yet used.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
-}
 
-/// A browser tells in Host which name it was given, and in Origin whose page it runs.
-fn check_host(head: &Head, shared: &Shared) -> Result<(), Failure> {
-    let Some(host) = &head.host else {
-        return Ok(());
-    };
-    if !shared.allows_host(host) {
-        return Err(HOST_NOT_ALLOWED);
+    /// So many bytes were used.
+    pub fn advance(&mut self, count: usize) {
+        self.bytes.drain(..count.min(self.bytes.len()));
     }
-    let same_origin = |origin: &str| {
-        let origin = origin
-            .strip_prefix("http://")
-            .or(origin.strip_prefix("https://"));
-        origin.is_some_and(|origin| origin.eq_ignore_ascii_case(host))
-    };
-    let reads = matches!(head.method, "GET" | "HEAD");
-    if !reads
-        && head
-            .origin
-            .as_deref()
-            .is_some_and(|origin| !same_origin(origin))
-    {
-        return Err(ORIGIN_NOT_ALLOWED);
+
+    /// Reads one piece, by way of a stack that is free again while nothing comes: an idle client costs next to nothing. Safe
+    /// to cancel.
+    pub async fn read_more<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<usize> {
+        poll_fn(|context| {
+            let mut piece = [0; 2048];
+            let mut piece = ReadBuf::new(&mut piece);
+            ready!(Pin::new(&mut *stream).poll_read(context, &mut piece))?;
+            self.bytes.extend_from_slice(piece.filled());
+            std::task::Poll::Ready(Ok(piece.filled().len()))
+        })
+        .await
     }
-    Ok(())
+
+    /// Gives the memory back while there is nothing to hold.
+    fn shrink(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
 }
 
 /// A form of a strange page cannot send JSON without the browser asking first, which nobody here answers.
@@ -247,79 +329,6 @@ fn check_content_type(head: &Head) -> Result<(), Failure> {
     } else {
         Err(NOT_JSON)
     }
-}
-
-async fn write_answer<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    answer: &Answer,
-    keep_alive: bool,
-    with_body: bool,
-) -> io::Result<()> {
-    let head = head_of(answer, keep_alive);
-    let write = async {
-        stream.write_all(head.as_bytes()).await?;
-        if with_body {
-            stream.write_all(&answer.body).await?;
-        }
-        stream.flush().await
-    };
-    timeout(WRITE_TIME, write)
-        .await
-        .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-}
-
-fn head_of(answer: &Answer, keep_alive: bool) -> String {
-    let reason = match answer.status {
-        200 => "OK",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        415 => "Unsupported Media Type",
-        422 => "Unprocessable Content",
-        429 => "Too Many Requests",
-        503 => "Service Unavailable",
-        // The words mean nothing to any client (RFC 9112, 4).
-        _ => "Status",
-    };
-    format!(
-        "HTTP/1.1 {} {reason}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\n{SAFETY_HEADERS}\r\n",
-        answer.status,
-        answer.content_type,
-        answer.body.len(),
-        if keep_alive { "keep-alive" } else { "close" },
-    )
-}
-
-fn stream_heading() -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n{SAFETY_HEADERS}\r\n"
-    )
-}
-
-/// Nothing is kept by caches, guessed at by browsers, framed by other pages, or loaded from another place.
-const SAFETY_HEADERS: &str = "Cache-Control: no-store\r\n\
-    X-Content-Type-Options: nosniff\r\n\
-    Referrer-Policy: no-referrer\r\n\
-    Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n";
-
-/// Reads on for a moment after a refusal: closing with bytes unread resets the connection, and the client would lose
-/// the answer.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
-    let drain = async {
-        let _ = stream.shutdown().await;
-        let mut piece = [0; 2048];
-        for _ in 0..128 {
-            if !matches!(stream.read(&mut piece).await, Ok(count) if count > 0) {
-                break;
-            }
-        }
-    };
-    let _ = timeout(Duration::from_millis(500), drain).await;
 }
 
 const NOT_JSON: Failure = Failure::new(
@@ -343,20 +352,6 @@ const BODY_TOO_SLOW: Failure = Failure::new(
     "send it at once",
 );
 
-const HOST_NOT_ALLOWED: Failure = Failure::new(
-    403,
-    "host_not_allowed",
-    "the Host header names another machine",
-    "use the machine's address, or add the name to api.hosts",
-);
-
-const ORIGIN_NOT_ALLOWED: Failure = Failure::new(
-    403,
-    "origin_not_allowed",
-    "a page of another origin may not change this machine",
-    "use the machine's own page, or no browser",
-);
-
 const NO_ANSWER: Failure = Failure::new(
     503,
     "no_answer",
@@ -368,8 +363,9 @@ const NO_ANSWER: Failure = Failure::new(
 mod tests {
     use super::*;
     use crate::api::gateway::live::Feed;
+    use crate::api::gateway::places::Places;
     use crate::telemetry::samples::Rooms;
-    use tokio::io::duplex;
+    use tokio::io::{AsyncReadExt, duplex};
     use tokio::sync::Semaphore;
 
     const NETWORK: Door = Door::Network(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
@@ -386,12 +382,16 @@ mod tests {
         }
     }
 
+    fn place() -> Place {
+        Places::new(1).take(None, Instant::now()).unwrap()
+    }
+
     /// Sends the pieces, each after its pause in seconds, and gives what came back and how long the connection lived.
     async fn dialogue(pieces: &'static [(u64, &'static str)]) -> (String, u64) {
         let start = Instant::now();
         let (mut client, server) = duplex(4096);
         let serving = tokio::spawn(async move {
-            serve(server, NETWORK, &shared()).await;
+            serve(server, NETWORK, &shared(), &place()).await;
             start.elapsed().as_secs()
         });
         for (pause, piece) in pieces {
@@ -460,7 +460,8 @@ mod tests {
             .unwrap();
         let start = Instant::now();
         let mut answer = String::new();
-        tokio::join!(serve(server, NETWORK, &shared), async {
+        let place = place();
+        tokio::join!(serve(server, NETWORK, &shared, &place), async {
             client.read_to_string(&mut answer).await.unwrap();
             assert_eq!(start.elapsed().as_secs(), 2);
             drop(client);

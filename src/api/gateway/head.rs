@@ -11,12 +11,12 @@ const HEADER_LIMIT: usize = 64;
 /// Bytes that a target may have.
 const TARGET_LIMIT: usize = 2 * 1024;
 /// Methods that any path here knows.
-const METHODS: [&str; 6] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// What matters of a request's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// One of six methods.
+    /// One of seven methods.
     pub method: &'static str,
     /// Path and query: printable ASCII that starts with a slash.
     pub target: String,
@@ -28,12 +28,23 @@ pub struct Head {
     pub authorization: Option<String>,
     /// Kind of the body.
     pub content_type: Option<String>,
+    /// What the client wants to speak on this connection, when it is not HTTP.
+    pub upgrade: Option<Upgrade>,
     /// Bytes of the body.
     pub content_length: usize,
     /// Whether the client wants to ask again on this connection.
     pub keep_alive: bool,
     /// Bytes of the head itself.
     pub length: usize,
+}
+
+/// What a client says that wants to speak WebSocket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Upgrade {
+    /// Its Sec-WebSocket-Key.
+    pub key: Option<String>,
+    /// Its Sec-WebSocket-Version.
+    pub version: Option<String>,
 }
 
 /// Parses what has arrived so far. `None` means that more is needed.
@@ -57,11 +68,15 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
         origin: None,
         authorization: None,
         content_type: None,
+        upgrade: None,
         content_length: 0,
         keep_alive: http_1_1,
         length,
     };
     let mut content_length = None;
+    let mut protocol = None;
+    let mut upgrade = Upgrade::default();
+    let mut connection_upgrades = false;
     for header in request.headers.iter() {
         let name = header.name;
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
@@ -80,7 +95,14 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
         } else if is("connection") {
             let value = text(header.value)?.to_ascii_lowercase();
             let has = |token: &str| value.split(',').any(|part| part.trim() == token);
+            connection_upgrades |= has("upgrade");
             head.keep_alive = !has("close") && (http_1_1 || has("keep-alive"));
+        } else if is("upgrade") {
+            once(&mut protocol, header.value)?;
+        } else if is("sec-websocket-key") {
+            once(&mut upgrade.key, header.value)?;
+        } else if is("sec-websocket-version") {
+            once(&mut upgrade.version, header.value)?;
         } else if is("expect") {
             return Err(Failure::new(
                 417,
@@ -93,6 +115,10 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
     if http_1_1 && head.host.is_none() {
         return Err(bad("the Host header is missing"));
     }
+    let is_websocket = protocol.is_some_and(|name: String| name.eq_ignore_ascii_case("websocket"));
+    if is_websocket && connection_upgrades && http_1_1 {
+        head.upgrade = Some(upgrade);
+    }
     if let Some(value) = content_length {
         head.content_length = body_length(&value)?;
     }
@@ -103,12 +129,7 @@ fn method(text: &str) -> Result<&'static str, Failure> {
     METHODS
         .into_iter()
         .find(|known| *known == text)
-        .ok_or(Failure::new(
-            501,
-            "unknown_method",
-            "the method is not known here",
-            "use GET to read",
-        ))
+        .ok_or(UNKNOWN_METHOD)
 }
 
 fn target(text: &str) -> Result<String, Failure> {
@@ -170,6 +191,14 @@ pub const HEAD_TOO_LARGE: Failure = Failure::new(
     "head_too_large",
     "the head of the request has more than 8192 bytes or 64 lines",
     "send fewer or shorter headers",
+);
+
+/// Nothing here takes this method.
+pub const UNKNOWN_METHOD: Failure = Failure::new(
+    501,
+    "unknown_method",
+    "the method is not known here",
+    "use GET to read",
 );
 
 const BODY_TOO_LARGE: Failure = Failure::new(

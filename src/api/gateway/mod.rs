@@ -1,19 +1,29 @@
 //! The doors to the outside: bounds what strangers send in size, number and time, and passes on whole requests.
 
+mod answer;
 mod connection;
 mod head;
 mod live;
+mod origin;
+mod places;
+#[cfg(feature = "tls")]
+mod secured;
+mod socket;
 mod upstream;
+pub mod websocket;
 
 pub use head::{BODY_LIMIT, HEAD_LIMIT, Head, parse_head};
 pub use live::LIVE_PATH;
 
-use super::access::{Caller, Gatekeeper};
+use super::access::{Caller, Gatekeeper, Need};
 use super::failure::Failure;
+use super::tls::Identity;
 use super::{ApiError, Control, set_mode};
 use crate::config::{ApiSection, Role};
 use crate::telemetry::SnapshotSource;
 use connection::Door;
+use nix::sys::resource::{Resource, getrlimit};
+use places::{Place, Places};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -21,23 +31,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use std::{fs, io};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// Requests answered at one time; each holds one thread of `tiny_http`.
 const ANSWERED_AT_ONCE: usize = 4;
 /// Local tools at one time.
 const LOCAL_CONNECTIONS: usize = 16;
+/// Open files that network clients leave to everything else.
+const FILES_RESERVED: usize = 128;
 /// Shortest and longest pause after the system refused to accept.
 const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// All listeners, not yet serving.
 pub struct Gateway {
     shared: Arc<Shared>,
-    network_permits: Arc<Semaphore>,
+    places: Arc<Places>,
     network: Option<TcpListener>,
     local: Option<(UnixListener, SocketFile)>,
+    identity: Option<Identity>,
 }
 
 /// What all connections share.
@@ -52,6 +66,20 @@ struct Shared {
     source: SnapshotSource,
 }
 
+/// So many places as are wanted, as far as the open files go that the system allows: what strangers hold must never be
+/// missing to whoever proves that this process lives.
+fn places_for(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let most = limit.saturating_sub(FILES_RESERVED).max(limit / 4).max(1);
+    if most < wanted {
+        tracing::warn!(
+            "{most} network clients at one time instead of {wanted}: the system allows {limit} open files"
+        );
+    }
+    most.min(wanted)
+}
+
 /// Takes the socket's file away at the end.
 struct SocketFile(PathBuf);
 
@@ -63,12 +91,13 @@ impl Drop for SocketFile {
 }
 
 impl Gateway {
-    /// A gateway that forwards to `tiny_http` at `inner_socket`.
+    /// A gateway that forwards to `tiny_http` at `inner_socket`, and speaks TLS with the network when it has an identity.
     pub fn new(
         inner_socket: PathBuf,
         settings: &ApiSection,
         source: SnapshotSource,
         control: Control,
+        identity: Option<Identity>,
     ) -> Self {
         let mut own_names = Vec::new();
         if let Ok(name) = fs::read_to_string("/proc/sys/kernel/hostname") {
@@ -86,9 +115,10 @@ impl Gateway {
                 feed: live::Feed::new(source.clone()),
                 source,
             }),
-            network_permits: Arc::new(Semaphore::new(settings.maximum_connections.into())),
+            places: Places::new(places_for(settings.maximum_connections.into())),
             network: None,
             local: None,
+            identity,
         }
     }
 
@@ -123,21 +153,24 @@ impl Gateway {
     pub async fn run(self) {
         let Self {
             shared,
-            network_permits,
+            places,
             network,
             local,
+            identity,
         } = self;
         let network = async {
-            match network {
-                Some(listener) => serve(listener, network_permits, &shared).await,
-                None => std::future::pending().await,
+            match (network, identity) {
+                (Some(listener), None) => serve(listener, places, &shared).await,
+                (Some(listener), Some(identity)) => {
+                    serve(secured(listener, &identity), places, &shared).await;
+                }
+                (None, _) => std::future::pending().await,
             }
         };
         let local = async {
             match local {
                 Some((listener, _file)) => {
-                    let permits = Arc::new(Semaphore::new(LOCAL_CONNECTIONS));
-                    serve(listener, permits, &shared).await;
+                    serve(listener, Places::new(LOCAL_CONNECTIONS), &shared).await;
                 }
                 None => std::future::pending().await,
             }
@@ -148,19 +181,45 @@ impl Gateway {
 
 /// What clients come in through.
 trait Listener: Send + Sync {
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: Send + 'static;
 
     fn accept_stream(&self) -> impl Future<Output = io::Result<(Self::Stream, Door)>> + Send;
+
+    /// From the first byte to the last.
+    fn serve(
+        &self,
+        stream: Self::Stream,
+        door: Door,
+        shared: Arc<Shared>,
+        place: Place,
+    ) -> impl Future<Output = ()> + Send + 'static;
+
+    /// Says that there is no place, without waiting.
+    fn turn_away(stream: Self::Stream);
 }
 
 impl Listener for TcpListener {
-    type Stream = tokio::net::TcpStream;
+    type Stream = TcpStream;
 
     async fn accept_stream(&self) -> io::Result<(Self::Stream, Door)> {
         let (stream, peer) = self.accept().await?;
         // A client that has gone already is found out by reading.
         let _ = stream.set_nodelay(true);
         Ok((stream, Door::Network(peer.ip())))
+    }
+
+    fn serve(
+        &self,
+        stream: Self::Stream,
+        door: Door,
+        shared: Arc<Shared>,
+        place: Place,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        plainly(stream, door, shared, place)
+    }
+
+    fn turn_away(stream: Self::Stream) {
+        answer::turn_away(stream, BUSY);
     }
 }
 
@@ -170,10 +229,43 @@ impl Listener for UnixListener {
     async fn accept_stream(&self) -> io::Result<(Self::Stream, Door)> {
         self.accept().await.map(|(stream, _)| (stream, Door::Local))
     }
+
+    fn serve(
+        &self,
+        stream: Self::Stream,
+        door: Door,
+        shared: Arc<Shared>,
+        place: Place,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        plainly(stream, door, shared, place)
+    }
+
+    fn turn_away(stream: Self::Stream) {
+        answer::turn_away(stream, BUSY);
+    }
 }
 
-/// Accepts for ever. A client beyond the cap is told so and let go; a system that refuses is asked again, ever slower.
-async fn serve(listener: impl Listener, permits: Arc<Semaphore>, shared: &Arc<Shared>) {
+#[cfg(feature = "tls")]
+use secured::secured;
+
+/// Without TLS there is no identity.
+#[cfg(not(feature = "tls"))]
+fn secured(listener: TcpListener, _: &Identity) -> TcpListener {
+    listener
+}
+
+async fn plainly<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    door: Door,
+    shared: Arc<Shared>,
+    place: Place,
+) {
+    connection::serve(stream, door, &shared, &place).await;
+}
+
+/// Accepts for ever. When all places are taken, whoever only waits goes; when nobody does, the client is told so and let go. A
+/// system that refuses is asked again, ever slower, and one that waits goes too: it may be descriptors that are missing.
+async fn serve(listener: impl Listener, places: Arc<Places>, shared: &Arc<Shared>) {
     let mut connections = JoinSet::new();
     let mut pause = ACCEPT_PAUSES.0;
     loop {
@@ -181,16 +273,20 @@ async fn serve(listener: impl Listener, permits: Arc<Semaphore>, shared: &Arc<Sh
             accepted = listener.accept_stream() => match accepted {
                 Ok((stream, door)) => {
                     pause = ACCEPT_PAUSES.0;
-                    match permits.clone().try_acquire_owned() {
-                        Ok(permit) => {
-                            let life = live(stream, door, shared.clone(), permit);
-                            connections.spawn(life);
+                    let peer = match door {
+                        Door::Network(address) => Some(address),
+                        Door::Local => None,
+                    };
+                    match places.take(peer, Instant::now()) {
+                        Some(place) => {
+                            connections.spawn(listener.serve(stream, door, shared.clone(), place));
                         }
-                        Err(_) => connection::turn_away(stream),
+                        None => turn_away(&listener, stream),
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a client; tried again in {pause:?}");
+                    let made_room = places.free_one();
+                    tracing::warn!(%error, made_room, "cannot accept a client; tried again in {pause:?}");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(ACCEPT_PAUSES.1);
                 }
@@ -200,14 +296,8 @@ async fn serve(listener: impl Listener, permits: Arc<Semaphore>, shared: &Arc<Sh
     }
 }
 
-async fn live<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    door: Door,
-    shared: Arc<Shared>,
-    permit: OwnedSemaphorePermit,
-) {
-    connection::serve(stream, door, &shared).await;
-    drop(permit);
+fn turn_away<L: Listener>(_: &L, stream: L::Stream) {
+    L::turn_away(stream);
 }
 
 impl Shared {
@@ -225,12 +315,19 @@ impl Shared {
                 .any(|known| known.eq_ignore_ascii_case(name))
     }
 
+    /// Whether the owner lets the pages of an origin use the interface.
+    fn allows_origin(&self, origin: &str) -> bool {
+        let access = self.control.access.borrow();
+        access.origins.iter().any(|allowed| allowed == origin)
+    }
+
     /// Who asks, as far as the door and the head tell. Whoever may open the local socket may do everything.
     fn identify(&self, door: Door, head: &Head) -> Result<Caller, Failure> {
         let Door::Network(address) = door else {
             return Ok(Caller {
                 name: "a local tool".into(),
                 role: Some(Role::Admin),
+                token: None,
             });
         };
         let access = self.control.access.borrow().clone();
@@ -247,9 +344,9 @@ impl Shared {
     }
 
     /// Holds who asks against what is asked.
-    fn allow(&self, caller: &Caller, needed: Option<Role>) -> Result<(), Failure> {
+    fn allow(&self, caller: &Caller, needed: Option<Need>) -> Result<(), Failure> {
         match needed {
-            Some(role) => self.control.access.borrow().allow(caller, role),
+            Some(need) => self.control.access.borrow().allow(caller, need),
             None => Ok(()),
         }
     }
@@ -274,3 +371,78 @@ const BUSY: Failure = Failure::new(
     "too many requests at this moment",
     "ask again in a second",
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::samples::Rooms;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A system without descriptors, until somebody gives one back.
+    struct Starved {
+        refusals: Arc<AtomicUsize>,
+    }
+
+    impl Listener for Starved {
+        type Stream = ();
+
+        async fn accept_stream(&self) -> io::Result<((), Door)> {
+            if self.refusals.fetch_add(1, Ordering::Relaxed) < 3 {
+                return Err(io::Error::other("too many open files"));
+            }
+            std::future::pending().await
+        }
+
+        fn serve(
+            &self,
+            (): (),
+            _: Door,
+            _: Arc<Shared>,
+            _: Place,
+        ) -> impl Future<Output = ()> + Send + 'static {
+            std::future::ready(())
+        }
+
+        fn turn_away((): ()) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_system_that_refuses_is_asked_again_and_whoever_waits_makes_room() {
+        let shared = Arc::new(Shared {
+            inner_socket: "/nowhere/http.sock".into(),
+            own_names: Vec::new(),
+            control: crate::api::tests::no_control(),
+            gatekeeper: Mutex::default(),
+            answering: Semaphore::new(1),
+            feed: live::Feed::new(Rooms::silent().0),
+            source: Rooms::silent().0,
+        });
+        let places = Places::new(8);
+        let waiting: Vec<_> = (0..5)
+            .map(|_| places.take(None, Instant::now()).unwrap())
+            .collect();
+        let refusals = Arc::new(AtomicUsize::new(0));
+        let listener = Starved {
+            refusals: refusals.clone(),
+        };
+        let start = Instant::now();
+        let serving = serve(listener, places.clone(), &shared);
+        let _ = tokio::time::timeout(Duration::from_secs(5), serving).await;
+        assert_eq!(refusals.load(Ordering::Relaxed), 4);
+        assert!(start.elapsed() <= Duration::from_secs(5));
+        let mut gone = 0;
+        for place in &waiting {
+            let wanted = tokio::time::timeout(Duration::ZERO, place.is_wanted());
+            gone += usize::from(wanted.await.is_ok());
+        }
+        assert_eq!(gone, 3);
+    }
+
+    #[test]
+    fn clients_leave_open_files_to_the_rest() {
+        let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+        let soft = usize::try_from(soft).unwrap();
+        assert_eq!(places_for(4), 4);
+        assert!(places_for(usize::MAX) < soft);
+    }
+}

@@ -31,7 +31,7 @@ async fn every_sample_stands_under_its_own_help_and_type() {
         "cgminer_supply_voltage_volts 13.19",
         "cgminer_chain_temperature_celsius{chain=\"0\"} 65.5",
         "cgminer_chain_frequency_hertz{chain=\"0\"} 525000000",
-        "cgminer_pool_active{pool=\"0\",url=\"stratum+tcp://pool.example:3333\"} 1",
+        "cgminer_pool_active{pool=\"0\",url=\"stratum+tcp://pool.example:3333\",user=\"account.worker\"} 1",
         "cgminer_state{state=\"mining\"} 1",
     ] {
         assert!(text.lines().any(|each| each == line), "{line}\n{text}");

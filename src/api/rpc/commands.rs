@@ -185,10 +185,7 @@ fn summary(snapshot: &Snapshot) -> Members {
         // Work is made when a chain takes it: none is ever thrown away before.
         ("Discarded", Whole(0)),
         ("Stale", Whole(shares.stale)),
-        (
-            "Get Failures",
-            Whole(snapshot.pools.list.iter().map(|pool| pool.failures).sum()),
-        ),
+        ("Get Failures", Whole(snapshot.pools.failures)),
         ("Local Work", Whole(sum(|chain| chain.counters.work))),
         ("Remote Failures", Whole(shares.unanswered)),
         ("Network Blocks", Whole(snapshot.work.blocks)),

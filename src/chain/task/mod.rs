@@ -150,6 +150,7 @@ impl ChainTask {
             status.send_modify(|status| match progress {
                 Progress::Chips(found) => status.chips_found = Some(found),
                 Progress::Baud(baud) => status.baud = baud,
+                Progress::Percent(percent) => status.bring_up_percent = Some(percent),
                 Progress::Frequency(frequency) => {
                     status.frequency = Some(frequency);
                     status.nominal_hash_rate = Some(model.nominal_hash_rate(chips, frequency));
@@ -254,6 +255,7 @@ impl ChainTask {
         self.status.send_modify(|status| {
             status.phase = phase;
             status.reason = reason;
+            status.bring_up_percent = (phase == ChainPhase::BringUp).then_some(0);
             self.tally.write_to(status);
         });
     }

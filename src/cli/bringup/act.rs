@@ -216,11 +216,21 @@ async fn set_voltage(session: &Session, voltage: Millivolts) -> Result<(), Failu
     let status = session.look(FOLLOWS, follows).await?;
     print(&show::supply(&status))?;
     if follows(&status) {
-        return Ok(());
+        return not_written(session);
     }
     Err(Failure::Other(format!(
         "the rail did not follow to {voltage} within {FOLLOWS:?}"
     )))
+}
+
+/// Says that what was set by hand ends with the keeper.
+fn not_written(session: &Session) -> Result<(), Failure> {
+    if session.own {
+        return Ok(());
+    }
+    print(
+        "it is not written down: from its next change or start on the configuration holds again\n",
+    )
 }
 
 async fn set_fans(
@@ -246,6 +256,7 @@ async fn set_fans(
             inert(&status.reason)
         ))?;
     }
+    not_written(session)?;
     hold(session, stop).await
 }
 

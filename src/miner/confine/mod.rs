@@ -12,13 +12,15 @@ mod identity;
 pub use identity::{Account, account};
 
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, rlim_t, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::signal::Signal;
 use std::fmt;
 use std::path::PathBuf;
 
-/// Files that may be open at once.
-const FILES_MAX: rlim_t = 1_024;
+/// Files that are open besides the connections of network clients, and what any other number of them leaves room for.
+const FILES_BASE: u64 = 512;
+/// Never fewer than this.
+const FILES_LEAST: u64 = 1_024;
 /// Processes and threads of the miner's user.
 const THREADS_MAX: rlim_t = 256;
 /// Longest file that may be written.
@@ -37,6 +39,8 @@ pub struct Plan {
     pub write: Vec<PathBuf>,
     /// Devices to read and write: serial lines.
     pub devices: Vec<PathBuf>,
+    /// Files that may be open at once; see [`files_needed`].
+    pub files: u64,
 }
 
 /// One measure and what became of it.
@@ -62,7 +66,7 @@ impl fmt::Display for Measure {
 #[must_use]
 pub fn confine(plan: &Plan) -> Vec<Measure> {
     vec![
-        measure("limits", limits()),
+        measure("limits", limits(plan.files)),
         measure("user", identity::become_user(plan.account.as_ref())),
         measure("end with the keeper", end_with_parent()),
         measure("no new privileges", no_new_privileges()),
@@ -87,10 +91,44 @@ fn measure(name: &'static str, outcome: Result<String, String>) -> Measure {
     Measure { name, outcome }
 }
 
-fn limits() -> Result<String, String> {
+/// Files that may have to be open at once with so many network clients.
+pub fn files_needed(connections: u16) -> u64 {
+    (FILES_BASE + u64::from(connections)).max(FILES_LEAST)
+}
+
+/// Lets this process have so many files open, as far as the system allows.
+///
+/// # Errors
+/// With how many it allows.
+#[allow(
+    clippy::useless_conversion,
+    reason = "on 32 bits the system counts in other numbers"
+)]
+pub fn raise_files(files: u64) -> Result<(), String> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(|error| error.to_string())?;
+    if u64::from(soft) >= files {
+        return Ok(());
+    }
+    let most = rlim_t::try_from(files).unwrap_or(hard).min(hard);
+    setrlimit(Resource::RLIMIT_NOFILE, most, hard).map_err(|error| error.to_string())?;
+    if u64::from(most) >= files {
+        Ok(())
+    } else {
+        Err(format!(
+            "the system allows {most} open files where {files} are needed; raise LimitNOFILE"
+        ))
+    }
+}
+
+#[allow(
+    clippy::useless_conversion,
+    reason = "on 32 bits the system counts in other numbers"
+)]
+fn limits(files: u64) -> Result<String, String> {
+    let files = rlim_t::try_from(files.max(FILES_LEAST)).unwrap_or(rlim_t::MAX);
     for (resource, most) in [
         (Resource::RLIMIT_CORE, 0),
-        (Resource::RLIMIT_NOFILE, FILES_MAX),
+        (Resource::RLIMIT_NOFILE, files),
         (Resource::RLIMIT_NPROC, THREADS_MAX),
         (Resource::RLIMIT_FSIZE, FILE_BYTES_MAX),
         (Resource::RLIMIT_AS, MEMORY_MAX),
@@ -98,7 +136,7 @@ fn limits() -> Result<String, String> {
         setrlimit(resource, most, most).map_err(|error| format!("{resource:?}: {error}"))?;
     }
     Ok(format!(
-        "{FILES_MAX} files, {THREADS_MAX} threads, {} MiB",
+        "{files} files, {THREADS_MAX} threads, {} MiB",
         MEMORY_MAX >> 20
     ))
 }

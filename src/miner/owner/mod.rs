@@ -6,6 +6,7 @@
 mod backup;
 mod settings;
 mod tokens;
+mod trial;
 
 pub use settings::Settings;
 
@@ -16,7 +17,7 @@ use crate::config::{Config, Edit, Recipe};
 use crate::link::{LinkError, MinerEnd, Request};
 use crate::miner::notify;
 use crate::pool::manager::Command;
-use cgminer_hal::units::Millivolts;
+use cgminer_hal::units::{Megahertz, Millivolts};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +30,14 @@ const LOOK: Duration = Duration::from_secs(2);
 const OFF_WITHIN: Duration = Duration::from_secs(30);
 
 /// What the owner wants of one chain, besides the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChainWish {
     /// Whether it may run.
     pub enabled: bool,
     /// Restarts asked for since the start.
     pub restarts: u64,
+    /// Clock to hash at, before the keeper's throttle; none: that of the start.
+    pub frequency: Option<Megahertz>,
 }
 
 impl Default for ChainWish {
@@ -42,6 +45,7 @@ impl Default for ChainWish {
         Self {
             enabled: true,
             restarts: 0,
+            frequency: None,
         }
     }
 }
@@ -54,6 +58,10 @@ pub struct Reach {
     pub config: Config,
     /// Voltage of the supply when the configuration names none.
     pub board_voltage: Millivolts,
+    /// Clock of the chips when the configuration names none, and between which it may be.
+    pub board_frequency: Megahertz,
+    /// Lowest and highest clock that the chips may be given.
+    pub frequency_limits: (Megahertz, Megahertz),
     /// The process that owns power and fans.
     pub keeper: MinerEnd,
     /// The manager of pools.
@@ -73,6 +81,7 @@ pub async fn serve(reach: Reach, mut orders: mpsc::Receiver<Given>) {
         keeper: reach.keeper,
         pools: reach.pools,
         chains: reach.chains,
+        trials: trial::Trials::default(),
     };
     let mut tick = interval(LOOK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,10 +104,22 @@ struct Owner {
     keeper: MinerEnd,
     pools: mpsc::Sender<Command>,
     chains: Vec<watch::Sender<ChainWish>>,
+    trials: trial::Trials,
 }
 
 impl Owner {
     async fn carry_out(&mut self, given: Given) {
+        let pool = match &given.order {
+            Order::TestPool(fields) => Some(trial::described(fields)),
+            Order::TestConfiguredPool(index) => {
+                let pool = self.settings.config().pool.get(*index).cloned();
+                Some(pool.ok_or(NO_POOL))
+            }
+            _ => None,
+        };
+        if let Some(pool) = pool {
+            return self.trials.begin(pool, given);
+        }
         let Given { order, by, reply } = given;
         let reads = matches!(
             order,
@@ -127,6 +148,12 @@ impl Owner {
             Order::Locate(on) => self.ask(Request::Locate { on }).await,
             Order::RestartChain(chain) => self.wish(chain, |wish| wish.restarts += 1),
             Order::EnableChain(chain, enabled) => self.wish(chain, |wish| wish.enabled = enabled),
+            Order::ChangeChain(chain, frequency) => {
+                let frequency = self.settings.frequency(frequency)?;
+                self.wish(chain, |wish| wish.frequency = Some(frequency))
+            }
+            // These take long, and are carried out beside the others.
+            Order::TestPool(_) | Order::TestConfiguredPool(_) => Err(trial::BUSY),
             Order::SwitchPool(index) => {
                 can_switch(self.settings.config(), index)?;
                 self.tell_pools(Command::Prefer(index)).await

@@ -1,6 +1,6 @@
 //! The configuration while the machine runs: read, checked, written, and taken into force.
 
-use super::{Reach, refused};
+use super::{ChainWish, Reach, refused};
 use crate::api::Failure;
 use crate::api::access::Access;
 use crate::api::orders::Outcome;
@@ -11,8 +11,8 @@ use crate::config::{
 use crate::link::{MinerEnd, Request};
 use crate::miner::{notify, sources};
 use crate::pool::manager::Command;
-use crate::telemetry::LOG_RING;
-use cgminer_hal::units::Millivolts;
+use crate::telemetry::{LOG_LEVEL, LOG_RING};
+use cgminer_hal::units::{Megahertz, Millivolts};
 use serde_json::{Map, Value, json};
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -25,7 +25,10 @@ use tokio::task::spawn_blocking;
 /// Sections that take force as a whole while the machine runs.
 const LIVE_SECTIONS: [&str; 5] = ["pool", "pools", "token", "alerts", "alert_target"];
 /// Fields of other sections that do.
-const LIVE_FIELDS: [&str; 9] = [
+const LIVE_FIELDS: [&str; 12] = [
+    "log.level",
+    "chains.frequency",
+    "api.origins",
     "cooling.mode",
     "cooling.duty",
     "chains.voltage",
@@ -49,6 +52,9 @@ pub struct Settings {
     /// Whether the keeper was told of this configuration at all.
     keeper_knows: bool,
     board_voltage: Millivolts,
+    board_frequency: Megahertz,
+    frequency_limits: (Megahertz, Megahertz),
+    chains: Vec<watch::Sender<ChainWish>>,
     keeper: MinerEnd,
     pools: mpsc::Sender<Command>,
     access: watch::Sender<Arc<Access>>,
@@ -67,6 +73,9 @@ impl Settings {
             last_line: 0,
             keeper_knows: false,
             board_voltage: reach.board_voltage,
+            board_frequency: reach.board_frequency,
+            frequency_limits: reach.frequency_limits,
+            chains: reach.chains.clone(),
             keeper: reach.keeper.clone(),
             pools: reach.pools.clone(),
             access: reach.access.clone(),
@@ -270,8 +279,37 @@ impl Settings {
         }
     }
 
+    /// The clock for a chain whose owner wishes this one, or none of his own.
+    ///
+    /// # Errors
+    /// When the board does not allow it.
+    pub fn frequency(&self, wish: Option<Megahertz>) -> Result<Megahertz, Failure> {
+        let configured = self.config.chains.frequency;
+        let frequency = wish.or(configured).unwrap_or(self.board_frequency);
+        self.check_frequency(frequency)?;
+        Ok(frequency)
+    }
+
+    fn check_frequency(&self, frequency: Megahertz) -> Result<(), Failure> {
+        let (lowest, highest) = self.frequency_limits;
+        // Also refuses what is no number.
+        if (lowest.0..=highest.0).contains(&frequency.0) {
+            return Ok(());
+        }
+        let message = format!("{frequency} refused: this board allows {lowest} to {highest}");
+        Err(Failure::told(
+            409,
+            "refused",
+            message,
+            "stay within the board's limits",
+        ))
+    }
+
     /// Asks the keeper for what differs and is the keeper's. Gives what to ask to have it back.
     async fn ask_keeper(&self, new: &Config) -> Result<Vec<Request>, Failure> {
+        if let Some(frequency) = new.chains.frequency {
+            self.check_frequency(frequency)?;
+        }
         let voltage = |config: &Config| Request::SetVoltage {
             voltage: config.chains.voltage.unwrap_or(self.board_voltage),
         };
@@ -307,6 +345,15 @@ impl Settings {
             let command = Command::Replace(sources, new.pools.strategy);
             // A manager that is gone ends the miner; then nothing matters here.
             let _ = self.pools.send(command).await;
+        }
+        if new.chains.frequency != self.config.chains.frequency {
+            let frequency = new.chains.frequency.unwrap_or(self.board_frequency);
+            for chain in &self.chains {
+                chain.send_modify(|wish| wish.frequency = Some(frequency));
+            }
+        }
+        if new.log.level != self.config.log.level {
+            LOG_LEVEL.set(new.log.level.targets());
         }
         self.access.send_replace(Access::of(&new));
         self.alerts.send_replace(notify::Settings::of(&new));
@@ -390,7 +437,7 @@ impl Settings {
 
 const WRITE_HINT: &str = "see to the configuration file on the machine itself";
 
-fn wrong(error: &ConfigError) -> Failure {
+pub(super) fn wrong(error: &ConfigError) -> Failure {
     Failure::told(
         422,
         "wrong_configuration",

@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::openapi::fit::misfits_of_answer;
 use crate::api::orders::Orders;
 use crate::config::scribe::Scribe;
 use crate::config::{Role, hash};
@@ -52,6 +53,8 @@ impl House {
                 recipe,
                 config,
                 board_voltage: Millivolts(13_200),
+                board_frequency: Megahertz(525.0),
+                frequency_limits: (Megahertz(50.0), Megahertz(700.0)),
                 keeper,
                 pools: pool_commands,
                 chains,
@@ -72,7 +75,13 @@ impl House {
     }
 
     async fn order(&self, order: Order) -> Outcome {
-        self.orders.give(order, "a test").await
+        let (method, path) = operation(&order);
+        let outcome = self.orders.give(order, "a test").await;
+        if let Ok(answer) = &outcome {
+            let wrong = misfits_of_answer(method, path, answer);
+            assert!(wrong.is_empty(), "{method} {path}: {}", wrong.join("\n"));
+        }
+        outcome
     }
 
     async fn refused(&self, order: Order) -> &'static str {
@@ -115,6 +124,45 @@ async fn obey(mut end: KeeperEnd, tell: mpsc::UnboundedSender<Request>) {
         };
         let _ = tell.send(request);
         let _ = end.send(Up::Reply { id, result });
+    }
+}
+
+/// Where each order is asked for. What it answers is held to the description of that.
+fn operation(order: &Order) -> (&'static str, &'static str) {
+    match order {
+        Order::Start => ("POST", "/api/v1/control/start"),
+        Order::Stop => ("POST", "/api/v1/control/stop"),
+        Order::Pause => ("POST", "/api/v1/control/pause"),
+        Order::Resume => ("POST", "/api/v1/control/resume"),
+        Order::Restart => ("POST", "/api/v1/control/restart"),
+        Order::ClearLatch => ("POST", "/api/v1/control/clear-latch"),
+        Order::RestartChain(_) => ("POST", "/api/v1/devices/{index}/restart"),
+        Order::EnableChain(_, true) => ("POST", "/api/v1/devices/{index}/enable"),
+        Order::EnableChain(_, false) => ("POST", "/api/v1/devices/{index}/disable"),
+        Order::ChangeChain(..) => ("PATCH", "/api/v1/devices/{index}/config"),
+        Order::AddPool(_) => ("POST", "/api/v1/pools"),
+        Order::ChangePool(..) => ("PATCH", "/api/v1/pools/{index}"),
+        Order::ArrangePools(_) => ("PUT", "/api/v1/pools/order"),
+        Order::RemovePool(_) => ("DELETE", "/api/v1/pools/{index}"),
+        Order::SwitchPool(_) => ("POST", "/api/v1/pools/{index}/switch"),
+        Order::EnablePool(_, true) => ("POST", "/api/v1/pools/{index}/enable"),
+        Order::EnablePool(_, false) => ("POST", "/api/v1/pools/{index}/disable"),
+        Order::TestPool(_) => ("POST", "/api/v1/pools/test"),
+        Order::TestConfiguredPool(_) => ("POST", "/api/v1/pools/{index}/test"),
+        Order::Fans(_) => ("PATCH", "/api/v1/fans"),
+        Order::Supply(_) => ("PATCH", "/api/v1/supply"),
+        Order::Locate(_) => ("PUT", "/api/v1/locate"),
+        Order::ReadConfig => ("GET", "/api/v1/config"),
+        Order::CheckConfig(_) => ("POST", "/api/v1/config/check"),
+        Order::ReplaceConfig(_) => ("PUT", "/api/v1/config"),
+        Order::ReloadConfig => ("POST", "/api/v1/config/reload"),
+        Order::Backup => ("GET", "/api/v1/backup"),
+        Order::Restore(_) => ("POST", "/api/v1/restore"),
+        Order::ListTokens => ("GET", "/api/v1/tokens"),
+        Order::ClaimToken => ("POST", "/api/v1/tokens/claim"),
+        Order::CreateToken(..) => ("POST", "/api/v1/tokens"),
+        Order::RevokeToken(_) => ("DELETE", "/api/v1/tokens/{name}"),
+        Order::RotateToken(_) => ("POST", "/api/v1/tokens/{name}/rotate"),
     }
 }
 
@@ -275,9 +323,9 @@ async fn what_needs_a_restart_is_named_and_what_a_later_layer_sets_is_refused() 
         ..Recipe::default()
     };
     let house = House::with_recipe(FILE, recipe);
-    let text = format!("{FILE}[log]\nlevel = \"debug\"\n[api]\nhosts = [\"miner.lan\"]\n");
+    let text = format!("{FILE}[log]\nformat = \"json\"\n[api]\nhosts = [\"miner.lan\"]\n");
     let outcome = house.order(Order::ReplaceConfig(text)).await.unwrap();
-    assert_eq!(outcome["restart_needed"], json!(["log.level"]));
+    assert_eq!(outcome["restart_needed"], json!(["log.format"]));
     assert_eq!(house.access.borrow().hosts, ["miner.lan"]);
     let user = fields(&[("user", "w".into())]);
     let refused = house.order(Order::ChangePool(0, user)).await.unwrap_err();
@@ -381,4 +429,71 @@ async fn chains_and_power_follow_their_orders() {
         paused |= matches!(command, Command::Pause(true));
     }
     assert!(paused);
+}
+
+#[tokio::test]
+async fn the_clock_of_chains_follows_file_and_orders_within_the_boards_limits() {
+    let house = House::new(FILE);
+    let wishes = || -> Vec<_> {
+        let all = house.wishes.iter();
+        all.map(|wish| wish.borrow().frequency.map(|frequency| frequency.0))
+            .collect()
+    };
+    let text = format!("{FILE}[chains]\nfrequency = 500\n");
+    let outcome = house.order(Order::ReplaceConfig(text.clone())).await;
+    assert_eq!(outcome.unwrap()["restart_needed"], json!([]));
+    assert_eq!(wishes(), [Some(500.0), Some(500.0)]);
+    let one = Order::ChangeChain(1, Some(Megahertz(450.0)));
+    house.order(one).await.unwrap();
+    assert_eq!(wishes(), [Some(500.0), Some(450.0)]);
+    house.order(Order::ChangeChain(1, None)).await.unwrap();
+    assert_eq!(wishes(), [Some(500.0), Some(500.0)]);
+    for wrong in [900.0, 10.0, f32::NAN] {
+        let order = Order::ChangeChain(0, Some(Megahertz(wrong)));
+        assert_eq!(house.refused(order).await, "refused");
+    }
+    let missing = Order::ChangeChain(2, None);
+    assert_eq!(house.refused(missing).await, "no_such_device");
+    let fast = text.replace("500", "900");
+    assert_eq!(house.refused(Order::ReplaceConfig(fast)).await, "refused");
+    assert_eq!(house.text(), text);
+    house
+        .order(Order::ReplaceConfig(FILE.into()))
+        .await
+        .unwrap();
+    assert_eq!(wishes(), [Some(525.0), Some(525.0)]);
+}
+
+#[tokio::test]
+async fn a_pool_is_tried_beside_other_orders_and_one_at_a_time() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let house = House::new(FILE);
+    let url = format!("stratum+tcp://{address}");
+    let test = || Order::TestPool(fields(&[("url", url.clone().into())]));
+    let trying = {
+        let (orders, order) = (house.orders.clone(), test());
+        tokio::spawn(async move { orders.give(order, "a test").await })
+    };
+    let (stream, _) = listener.accept().await.unwrap();
+    assert_eq!(house.refused(test()).await, "busy");
+    house.order(Order::ListTokens).await.unwrap();
+    drop(stream);
+    let found = trying.await.unwrap().unwrap();
+    assert_eq!(found["works"], false);
+    assert_eq!(found["connected"]["peer"], address.to_string());
+    assert!(found["error"].is_string() && found["job"].is_null());
+    for (order, code) in [
+        (Order::TestConfiguredPool(7), "no_such_pool"),
+        (
+            Order::TestPool(fields(&[("url", "ftp://x".into())])),
+            "wrong_configuration",
+        ),
+        (
+            Order::TestPool(fields(&[("user", "u".into())])),
+            "wrong_configuration",
+        ),
+    ] {
+        assert_eq!(house.refused(order).await, code);
+    }
 }
