@@ -1,6 +1,7 @@
 //! What the log is told of the machine that changes neither state nor reason, no more often than it is news.
 
 use super::status::{ChainSafety, KeeperStatus, SensorStatus};
+use crate::link::{Refusal, Request};
 use cgminer_board::moment::Moment;
 use std::time::Duration;
 
@@ -19,8 +20,28 @@ pub(super) struct Remarks {
 }
 
 impl Remarks {
-    /// What is to be told of a machine that is so.
-    pub(super) fn on(&mut self, status: &KeeperStatus, now: Moment) -> Vec<String> {
+    /// Tells what is to be told of a machine that is so.
+    pub(super) fn tell(&mut self, status: &KeeperStatus, now: Moment) {
+        for line in self.on(status, now) {
+            tracing::info!("{line}");
+        }
+    }
+
+    /// Tells of a miner that asks for what it may not: it is broken, or taken over.
+    pub(super) fn tell_refusal(
+        &mut self,
+        request: Request,
+        granted: &Result<(), Refusal>,
+        now: Moment,
+    ) {
+        if let Err(refusal) = granted {
+            if self.is_refusal_news(now) {
+                tracing::warn!(?request, %refusal, "the miner asks for what it does not get");
+            }
+        }
+    }
+
+    fn on(&mut self, status: &KeeperStatus, now: Moment) -> Vec<String> {
         let boards = self.of_boards(&status.chains, now);
         boards.into_iter().chain(self.of_air(status, now)).collect()
     }
@@ -78,7 +99,7 @@ impl Remarks {
     }
 
     /// Whether a refusal is worth a line now.
-    pub(super) fn is_refusal_news(&mut self, now: Moment) -> bool {
+    fn is_refusal_news(&mut self, now: Moment) -> bool {
         let news = self.refusal.is_none_or(|told| now.since(told) >= PAUSE);
         if news {
             self.refusal = Some(now);

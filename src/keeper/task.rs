@@ -336,7 +336,8 @@ impl Keeper {
                 Some(Ok(Down::Request { id, request })) => {
                     asked = true;
                     let granted = self.guard.request(Asker::Miner, request, self.epoch.now());
-                    self.tell_of(request, &granted);
+                    let now = self.epoch.now();
+                    self.remarks.tell_refusal(request, &granted, now);
                     self.answer(Whom::Miner(id), request, granted);
                 }
                 Some(Err(error)) => {
@@ -371,15 +372,6 @@ impl Keeper {
             .request(Asker::Operator, request, self.epoch.now());
         self.answer(Whom::Operator(asked), request, granted);
         self.decide();
-    }
-
-    /// A miner that asks for what it may not is told of: it is broken, or taken over.
-    fn tell_of(&mut self, request: Request, granted: &Result<(), Refusal>) {
-        if let Err(refusal) = granted {
-            if self.remarks.is_refusal_news(self.epoch.now()) {
-                tracing::warn!(?request, %refusal, "the miner asks for what it does not get");
-            }
-        }
     }
 
     /// Replies, now or when the line has followed.
@@ -543,9 +535,7 @@ impl Keeper {
             fed_seconds_ago: self.fed.map(|fed| now.duration_since(fed).as_secs_f64()),
         };
         let status = Arc::new(self.guard.snapshot(watchdog, self.epoch.now()));
-        for line in self.remarks.on(&status, self.epoch.now()) {
-            tracing::info!("{line}");
-        }
+        self.remarks.tell(&status, self.epoch.now());
         if let Some(link) = &self.link {
             // The next one comes in a second.
             let _ = link.send(Up::Status(Arc::clone(&status)));
