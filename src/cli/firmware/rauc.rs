@@ -16,6 +16,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(120);
 const INSTALL_TIME: Duration = Duration::from_secs(30 * 60);
 /// Longest line, and longest answer, that is read.
 const ANSWER_LIMIT: u64 = 64 * 1024;
+/// What RAUC begins the line with that says why it failed.
+const CAUSE: &str = "LastError:";
 /// Lines that wait to be shown.
 const LINES: usize = 16;
 
@@ -282,7 +284,8 @@ fn told(
         match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
             Ok((is_answer, line)) => {
                 tell(&line);
-                if !line.trim().is_empty() {
+                // RAUC's own word for the cause; whether it comes before or after its other last words is chance.
+                if !line.trim().is_empty() && !last.starts_with(CAUSE) {
                     line.trim().clone_into(&mut last);
                 }
                 if is_answer {
