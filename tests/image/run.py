@@ -69,6 +69,13 @@ class Machine:
     def answers(self, seconds=BOOT):
         patiently(self.status, seconds, "an answer of the status endpoint")
 
+    def starts(self):
+        """Waits for the boot loader's choice, an answer and a shell; returns the slot."""
+        slot = self.slot()
+        self.answers()
+        self.shell()
+        return slot
+
     def shell(self):
         self.console.connection.sendall(b"\n")
         self.console.expect(r"[#$] ", BOOT)
@@ -163,8 +170,7 @@ def refuses_what_is_not_to_be_installed(bench):
     disk = bench.disk()
     before = bench.whole(disk)
     with bench.machine(disk, "refuses") as machine:
-        machine.answers()
-        machine.shell()
+        machine.starts()
         machine.console.run("cp /data/bundles/new.raucb /tmp/damaged.raucb && "
                             "printf damaged | dd of=/tmp/damaged.raucb bs=1 seek=1000000 conv=notrunc 2>/dev/null")
         for bundle, why in (("/data/bundles/foreign.raucb", "signature"), ("/data/bundles/old.raucb", "older"),
@@ -181,14 +187,11 @@ def updates_and_confirms(bench):
     """An update boots the other slot, mines there, is confirmed, and stays over one more power cut."""
     disk = bench.disk()
     with bench.machine(disk, "updates") as machine:
-        machine.answers()
-        machine.shell()
+        machine.starts()
         said, fine = machine.firmware("install /data/bundles/new.raucb")
         want(fine and "%" in said, said)
         machine.console.connection.sendall(b"reboot\n")
-        want(machine.slot() == "B", "the new version boots")
-        machine.answers()
-        machine.shell()
+        want(machine.starts() == "B", "the new version boots")
         said, fine = machine.firmware("install /data/bundles/new.raucb --again")
         want(not fine and "on trial" in said, f"the only good slot is kept: {said}")
         patiently(lambda: "confirmed" in machine.firmware("status")[0], TRIAL, "the new version confirmed")
@@ -203,8 +206,7 @@ def updates_and_confirms(bench):
 def rolls_back(bench):
     """A version whose daemon does not run is tried three times, and then the version before boots and says so."""
     with bench.machine(bench.disk(), "rolls-back") as machine:
-        machine.answers()
-        machine.shell()
+        machine.starts()
         said, fine = machine.firmware("install /data/bundles/broken.raucb --reboot")
         want(fine or "installed" in said, said)
         tried = 0
@@ -222,8 +224,7 @@ def survives_a_cut(bench, name, base, moment):
     disk = bench.disk(base)
     try:
         with bench.machine(disk, name) as machine:
-            machine.answers()
-            machine.shell()
+            machine.starts()
             machine.console.connection.sendall(b"cgminer-rs firmware install /data/bundles/new.raucb --reboot\n")
             time.sleep(moment)
             tail = machine.console.text[-200:]
@@ -244,8 +245,7 @@ def survives_a_cut(bench, name, base, moment):
 def measured_update(bench):
     """Seconds that an update takes from its command to the new version's answer, here and now."""
     with bench.machine(bench.disk(), "measured") as machine:
-        machine.answers()
-        machine.shell()
+        machine.starts()
         started = time.monotonic()
         machine.console.connection.sendall(b"cgminer-rs firmware install /data/bundles/new.raucb --reboot\n")
         want(machine.slot(INSTALL) == "B", "the update boots")
