@@ -24,9 +24,16 @@ fn machine(directory: &Path) {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
+            // The question comes in pieces; who answers before its end breaks it off.
+            let mut asked = Vec::new();
             let mut buffer = [0; 1024];
-            let count = stream.read(&mut buffer).unwrap();
-            let head = String::from_utf8_lossy(&buffer[..count]).into_owned();
+            while !asked.ends_with(b"\r\n\r\n") {
+                match stream.read(&mut buffer) {
+                    Ok(count @ 1..) => asked.extend_from_slice(&buffer[..count]),
+                    _ => break,
+                }
+            }
+            let head = String::from_utf8_lossy(&asked).into_owned();
             let body = if head.starts_with("GET /api/v1/status") {
                 STATUS
             } else {
