@@ -8,6 +8,11 @@
 #
 # A slot that is being written has no try left, and one that is on trial falls back by itself when it is never confirmed.
 
+# Once more: a medium behind a bus that is found late was not there when the boot loader looked first, and the defaults that it took instead
+# must not be written over what is known. Only a medium that was never booted has no environment.
+mmc dev 0
+env load || echo "no environment yet: the defaults it is"
+
 test -n "${BOOT_ORDER}" || setenv BOOT_ORDER "A B"
 test -n "${BOOT_A_LEFT}" || setenv BOOT_A_LEFT 3
 test -n "${BOOT_B_LEFT}" || setenv BOOT_B_LEFT 3
