@@ -26,9 +26,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it with these lines in `[api]`, and with so few open files when a number is given.
     pub async fn start(api: &str, files: Option<u32>) -> Self {
-        let pool = DemoPool::bind(DemoPoolSettings::for_hashrate(RATE))
-            .await
-            .unwrap();
+        let pool = DemoPool::bind(DemoPoolSettings::for_hashrate(RATE)).unwrap();
         let url = pool.address();
         let directory = tempfile::tempdir().unwrap();
         // The miner's user has to get to the run directory.
