@@ -129,7 +129,8 @@ fn a_signal_gives_the_terminal_back_too() {
     machine(directory.path());
     let mut view = View::open(directory.path());
     view.wait_for("q: leave");
-    kill(Pid::from_raw(view.top.id() as i32), Signal::SIGTERM).unwrap();
+    let process = Pid::from_raw(i32::try_from(view.top.id()).unwrap());
+    kill(process, Signal::SIGTERM).unwrap();
     view.ended();
 }
 
