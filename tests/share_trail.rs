@@ -15,7 +15,9 @@ struct Demo(Child);
 impl Drop for Demo {
     fn drop(&mut self) {
         // Asked to, it takes its own directory along.
-        let _ = kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM);
+        if let Ok(process) = i32::try_from(self.0.id()) {
+            let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
+        }
         let _ = self.0.wait();
     }
 }

@@ -71,7 +71,10 @@ impl Daemon {
         daemon.until_log("status: http://").await;
         let log = daemon.log();
         let (_, rest) = log.split_once("status: http://").unwrap();
-        daemon.address = rest.split('/').next().unwrap().to_owned();
+        rest.split('/')
+            .next()
+            .unwrap()
+            .clone_into(&mut daemon.address);
         daemon
     }
 

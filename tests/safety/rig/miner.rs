@@ -134,6 +134,7 @@ pub async fn whole_miner(
         chips: TRAITS,
         emulated: true,
         keeper,
+        identity: None,
         opened: Some(opened),
     };
     let note = async {
