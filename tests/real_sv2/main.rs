@@ -48,7 +48,8 @@ async fn node(prefix: &Path) -> Node {
 fn the_pool_took_all(pool: &Program) {
     let said = pool.said();
     let count = |words: &str| said.lines().filter(|line| line.contains(words)).count();
-    assert_eq!(count("SubmitSharesError"), 0);
+    // The translator answers before the pool does, so a block of somebody else may overtake the share between them.
+    assert_eq!(count("SubmitSharesError"), count("error_code: stale-share"));
     let blocks = usize::try_from(SWITCHES / 2).unwrap();
     assert_eq!(count("Block Found"), blocks);
     println!(
