@@ -199,6 +199,7 @@ fn job(sequence: u64) -> Arc<Job> {
         version: 0x2000_0000,
         version_mask: 0x1FFF_E000,
         previous_hash: [sequence as u8; 32],
+        roots: cgminer_rs::work::MerkleRoots::Coinbase,
         coinbase_prefix: vec![0x21; 86].into(),
         extranonce2_size: 8,
         coinbase_suffix: vec![0x43; 106].into(),

@@ -27,6 +27,7 @@ fn job(version_mask: u32) -> Arc<Job> {
         version: 0x2000_0000,
         version_mask,
         previous_hash: [0x17; 32],
+        roots: cgminer_rs::work::MerkleRoots::Coinbase,
         coinbase_prefix: vec![0x21; 86].into(),
         extranonce2_size: 8,
         coinbase_suffix: vec![0x43; 106].into(),

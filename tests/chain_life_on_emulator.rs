@@ -176,6 +176,7 @@ fn job(sequence: u64, version_mask: u32) -> Arc<Job> {
         version: 0x2000_0000,
         version_mask,
         previous_hash: [sequence as u8; 32],
+        roots: cgminer_rs::work::MerkleRoots::Coinbase,
         coinbase_prefix: (0..70).collect(),
         extranonce2_size: 4,
         coinbase_suffix: (0..90).collect(),

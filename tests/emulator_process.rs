@@ -213,6 +213,7 @@ fn job() -> Job {
         version: 0x2000_0000,
         version_mask: 0x1FFF_E000,
         previous_hash: [7; 32],
+        roots: cgminer_rs::work::MerkleRoots::Coinbase,
         coinbase_prefix: Box::new([1; 60]),
         extranonce2_size: 8,
         coinbase_suffix: Box::new([2; 80]),

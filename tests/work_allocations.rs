@@ -55,6 +55,7 @@ fn job(received_at: Instant, sequence: u64) -> Arc<Job> {
         version: 0x2000_0000,
         version_mask: 0x0001_E000,
         previous_hash: [7; 32],
+        roots: cgminer_rs::work::MerkleRoots::Coinbase,
         coinbase_prefix: vec![1; 86].into(),
         extranonce2_size: 8,
         coinbase_suffix: vec![2; 106].into(),

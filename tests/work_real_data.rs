@@ -74,6 +74,7 @@ fn job_of_header(header: &[u8; 80], version: u32, mask: u32) -> Arc<Job> {
         version,
         version_mask: mask,
         previous_hash: header[4..36].try_into().unwrap(),
+        roots: cgminer_rs::work::MerkleRoots::Coinbase,
         coinbase_prefix: Box::default(),
         extranonce2_size: 4,
         coinbase_suffix: Box::default(),
@@ -190,6 +191,7 @@ fn notify_becomes_the_header_that_was_mined() {
         let job = Job {
             version: number(text(&vector, "version")),
             previous_hash: previous_hash(text(&vector, "prevhash")),
+            roots: cgminer_rs::work::MerkleRoots::Coinbase,
             coinbase_prefix: prefix.into(),
             coinbase_suffix: bytes(text(&vector, "coinbase2")).into(),
             merkle_branches: branches.map(|hex| array(hex.as_str().unwrap())).collect(),
@@ -252,6 +254,7 @@ fn recorded(line: &str) -> Option<Recorded> {
         version: number(notify(5)),
         version_mask: number(text(&record, "version_mask")),
         previous_hash: previous_hash(notify(1)),
+        roots: cgminer_rs::work::MerkleRoots::Coinbase,
         coinbase_prefix: bytes(&[notify(2), text(&record, "extranonce1")].concat()).into(),
         extranonce2_size: size,
         coinbase_suffix: bytes(notify(3)).into(),

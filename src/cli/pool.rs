@@ -2,13 +2,14 @@
 
 use super::Failure;
 use super::table::{inert, print};
-use crate::config::{FIELDS, PoolAddress, Sources};
+use crate::config::{FIELDS, PoolAddress, PoolSection, Sources};
 use crate::miner::sources::stratum_settings;
-use crate::pool::connection::DirectConnector;
+use crate::pool::connection::{Connector, DirectConnector};
 use crate::pool::probe::{ExtranonceSubscribe, Findings, ProbeError, probe};
 use crate::pool::route;
 use crate::pool::session::EndReason;
 use crate::pool::settings::StratumSettings;
+use crate::pool::url::Transport;
 use lexopt::Arg::{Long, Value};
 use lexopt::ValueExt;
 use std::fmt::Write;
@@ -88,17 +89,40 @@ fn test(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let settings = stratum_settings(pool, address);
     let connector = route::connector(Arc::new(DirectConnector::system()), &settings);
     let runtime = super::run::runtime()?;
-    let (findings, outcome) = runtime.block_on(probe(&settings, &*connector));
+    let (findings, outcome) = runtime.block_on(tried(pool, &settings, &*connector));
     // A look-up that hangs in the system's resolver must not hold up the end.
     runtime.shutdown_background();
     print(&describe(&settings, &findings))?;
     outcome.map_err(|error| Failure::Other(advice(&error, names_user)))
 }
 
+/// The try that fits what the pool speaks.
+#[cfg_attr(
+    not(feature = "sv2"),
+    expect(unused_variables, reason = "Stratum v2 alone has more settings")
+)]
+async fn tried(
+    pool: &PoolSection,
+    settings: &StratumSettings,
+    connector: &dyn Connector,
+) -> (Findings, Result<(), ProbeError>) {
+    #[cfg(feature = "sv2")]
+    if settings.url.transport == Transport::Noise {
+        use crate::miner::sources::{Machine, sv2_settings};
+        /// Hashes a second: a pool may refuse a machine that does none.
+        const CLAIMED: f64 = 1e12;
+        let settings = sv2_settings(pool, settings.clone(), &Machine::of_one_chain(CLAIMED));
+        return crate::pool::sv2::probe::probe(settings, connector).await;
+    }
+    probe(settings, connector).await
+}
+
 fn advice(error: &ProbeError, names_user: bool) -> String {
     let text = inert(&error.to_string());
     match error {
-        ProbeError::Ended(EndReason::AuthorizeRefused(_)) if !names_user => {
+        ProbeError::Ended(EndReason::AuthorizeRefused(_) | EndReason::ChannelRefused(_))
+            if !names_user =>
+        {
             format!("{text}; name a user of this pool with --user")
         }
         ProbeError::Broken(_) if !names_user => {
@@ -122,7 +146,11 @@ fn describe(settings: &StratumSettings, findings: &Findings) -> String {
         line("connected", format!("to {peer} within {}", shown(*time)));
     }
     if let Some(secured) = &findings.secured {
-        line("tls", format!("{}, {}", secured.protocol, secured.cipher));
+        let label = match settings.url.transport {
+            Transport::Noise => "noise",
+            _ => "tls",
+        };
+        line(label, format!("{}, {}", secured.protocol, secured.cipher));
         if let Some(pin) = secured.certificate {
             let dates = if secured.dates_checked {
                 "dates checked"

@@ -144,8 +144,24 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
         }
         match &pool.url {
             PoolAddress::Stratum(url) => {
+                if url.transport == Transport::Noise && pool.extranonce_subscribe {
+                    let hint = "leave it out: a pool tells of another extranonce by itself";
+                    findings.add(
+                        path("extranonce_subscribe"),
+                        "means nothing to Stratum v2",
+                        hint,
+                    );
+                }
                 tls(pool, url, &path, findings);
                 proxy(pool, url, &path, findings);
+                if url.transport != Transport::Noise && pool.sv2_channel.is_some() {
+                    let hint = "leave it out, or write the address as stratum2+tcp://host:port/key";
+                    findings.add(
+                        path("sv2_channel"),
+                        "means nothing without Stratum v2",
+                        hint,
+                    );
+                }
                 if pool.user.is_empty() {
                     let hint = "write the worker's name as the pool knows it";
                     findings.add(path("user"), "is missing", hint);
@@ -159,6 +175,10 @@ fn pools(pools: &[PoolSection], findings: &mut Findings) {
                 }
             }
             PoolAddress::Node { .. } => {
+                if pool.sv2_channel.is_some() {
+                    let hint = "leave it out";
+                    findings.add(path("sv2_channel"), "is for pools of Stratum v2 only", hint);
+                }
                 if pool.ca_file.is_some() || pool.tls_pin.is_some() {
                     findings.add(
                         path("url"),
@@ -207,7 +227,10 @@ fn tls(
         (None, Some(_)) => "tls_pin",
     };
     if url.transport != Transport::Tls {
-        let hint = "write the address as stratum+tls://host:port, or leave it out";
+        let hint = match url.transport {
+            Transport::Noise => "leave it out: the pool proves itself by the key in its address",
+            _ => "write the address as stratum+tls://host:port, or leave it out",
+        };
         findings.add(path(named), "means nothing without TLS", hint);
     }
 }

@@ -52,6 +52,7 @@ pub const FIELDS: &[Field] = &[
     field(POOL, "suggest_difficulty", Kind::Number),
     field(POOL, "extranonce_subscribe", Kind::Boolean),
     field(POOL, "version_rolling", Kind::Boolean),
+    field(POOL, "sv2_channel", Kind::Text),
     field(POOL, "ca_file", Kind::Text),
     field(POOL, "tls_pin", Kind::Text),
     field(POOL, "proxy", Kind::Text),

@@ -6,7 +6,7 @@ use super::network::Network;
 use super::secret::Secret;
 use super::token::TokenSection;
 use crate::pool::proxy::ProxyUrl;
-use crate::pool::settings::StrategyKind;
+use crate::pool::settings::{StrategyKind, Sv2Channel};
 use crate::pool::trust::CertificatePin;
 use cgminer_board::thermal::FanMode;
 use cgminer_hal::units::{Celsius, DutyPercent, Megahertz, Millivolts};
@@ -112,6 +112,9 @@ pub struct PoolSection {
     /// Whether to ask for version rolling (BIP 310).
     #[serde(default = "yes")]
     pub version_rolling: bool,
+    /// Stratum v2: which kind of channels is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sv2_channel: Option<Sv2Channel>,
     /// TLS: PEM file of the authorities to trust instead of the public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<PathBuf>,
@@ -344,6 +347,7 @@ impl PoolSection {
             suggest_difficulty: None,
             extranonce_subscribe: false,
             version_rolling: true,
+            sv2_channel: None,
             ca_file: None,
             tls_pin: None,
             proxy: None,

@@ -292,6 +292,7 @@ fn the_field_list_is_the_schema() {
     config.pool = vec![PoolSection {
         name: Some(String::new()),
         suggest_difficulty: Some(1.0),
+        sv2_channel: Some(crate::pool::settings::Sv2Channel::Standard),
         ca_file: Some(PathBuf::new()),
         tls_pin: Some("ab".repeat(32).parse().unwrap()),
         proxy: Some("socks5://a:1".parse().unwrap()),

@@ -15,6 +15,7 @@ pub mod mdns;
 pub mod notify;
 pub mod owner;
 pub mod power;
+pub mod rate;
 pub mod reset;
 pub mod sources;
 
@@ -22,6 +23,8 @@ use chain::ChainWiring;
 pub use chain::UartOpener;
 pub use chains::{ChipTraits, LayoutError};
 use owner::{ChainWish, Reach};
+use rate::RateMeter;
+use sources::Machine;
 
 use crate::api::access::Access;
 use crate::api::orders::Orders;
@@ -42,7 +45,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 /// Shares of all chains that may wait for the pool manager, which takes them at once.
@@ -114,6 +117,12 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     let (shares, found) = mpsc::channel(WAITING_SHARES);
     let (pools, pools_status) = watch::channel(PoolsStatus::default());
     let (hashes, hashes_done) = watch::channel(0.0);
+    let mut meter = RateMeter::new(&settings, miner.emulated);
+    let (rate, hash_rate) = watch::channel(meter.rate(0.0, Instant::now()));
+    let machine = Machine {
+        hash_rate,
+        chains: settings.len(),
+    };
     let (commands, pool_commands) = mpsc::channel(WAITING_COMMANDS);
 
     let (statuses, chain_inputs): (Vec<_>, Vec<_>) = settings
@@ -182,7 +191,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     tasks.spawn(snapshots.clone().record());
     let (alerts, alert_settings) = watch::channel(notify::Settings::of(&miner.config));
     tasks.spawn(notify::run(snapshots, alert_settings));
-    tasks.spawn(add_up(chain_statuses.clone(), hashes));
+    tasks.spawn(add_up(chain_statuses.clone(), hashes, (meter, rate)));
     tasks.spawn(liveness::prove(
         miner.keeper.clone(),
         chain_statuses,
@@ -190,7 +199,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         miner.config.api.run_directory.clone(),
     ));
     tasks.spawn(manager::run(
-        sources::configured_sources(&miner.config),
+        sources::configured_sources(&miner.config, &machine),
         miner.config.pools.strategy,
         ManagerPorts {
             jobs,
@@ -215,6 +224,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
             .map_or((LOWEST, LOWEST), ChainSettings::frequency_limits),
         keeper: miner.keeper.clone(),
         pools: commands,
+        machine,
         chains: wishes,
         access,
         alerts,
@@ -282,7 +292,11 @@ async fn ask_for_power(keeper: &MinerEnd, config: &Config) -> Result<(), MinerEr
 }
 
 /// Adds up what all chains have done. Pools are given parts of that.
-async fn add_up(chains: Vec<watch::Receiver<ChainStatus>>, hashes: watch::Sender<f64>) {
+async fn add_up(
+    chains: Vec<watch::Receiver<ChainStatus>>,
+    hashes: watch::Sender<f64>,
+    (mut meter, rate): (RateMeter, watch::Sender<f64>),
+) {
     let mut tick = interval(ADD_UP);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -292,5 +306,6 @@ async fn add_up(chains: Vec<watch::Receiver<ChainStatus>>, hashes: watch::Sender
             .map(|chain| chain.borrow().counters.hashes)
             .sum();
         hashes.send_replace(sum);
+        rate.send_replace(meter.rate(sum, Instant::now()));
     }
 }

@@ -130,6 +130,20 @@ pub enum ConnectError {
         "{0} asks for TLS, which this build does not have: build with the feature `tls`, or use stratum+tcp://"
     )]
     NoTls(PoolUrl),
+    /// This build has no Stratum v2.
+    #[error(
+        "{0} asks for Stratum v2, which this build does not have: build with the feature `sv2`, or use the pool's \
+         Stratum v1 address, stratum+tcp:// or stratum+tls://"
+    )]
+    NoNoise(PoolUrl),
+    /// The Noise handshake failed.
+    #[error("Noise with {url}: {error}")]
+    Noise {
+        /// The pool.
+        url: PoolUrl,
+        /// What went wrong, and what can be done.
+        error: String,
+    },
     /// No certificate could be judged.
     #[error("{url}: {error}")]
     Trust {
@@ -146,6 +160,17 @@ pub enum ConnectError {
         /// What went wrong, and what can be done.
         error: String,
     },
+}
+
+impl ConnectError {
+    /// Refuses an address whose bytes would have to be encrypted, where they can only go as they are.
+    pub(super) fn unless_bare(url: &PoolUrl) -> Result<(), Self> {
+        match url.transport {
+            Transport::Tcp => Ok(()),
+            Transport::Tls => Err(Self::NoTls(url.clone())),
+            Transport::Noise => Err(Self::NoNoise(url.clone())),
+        }
+    }
 }
 
 /// Looks names up.
@@ -306,9 +331,7 @@ impl<R: Resolver, D: Dialer> Connector for DirectConnector<R, D> {
         deadlines: &'a Deadlines,
     ) -> Boxed<'a, Result<Connection, ConnectError>> {
         Box::pin(async move {
-            if url.transport == Transport::Tls {
-                return Err(ConnectError::NoTls(url.clone()));
-            }
+            ConnectError::unless_bare(url)?;
             let within = deadlines.connect_all;
             let attempt = timeout(within, self.connect_any(url, deadlines)).await;
             attempt.unwrap_or_else(|_| {

@@ -273,6 +273,10 @@ impl Manager {
         let before = self.ports.jobs.borrow().clone();
         let given = match self.published {
             Some((same, _)) if same == key => {
+                let job = match &before {
+                    Some(before) => job.keeping(before),
+                    None => job,
+                };
                 let is_new_block = before
                     .is_some_and(|before| before.previous_hash != job.previous_hash && !job.clean);
                 // The clean job between them was overtaken before it got here.
@@ -299,11 +303,7 @@ impl Manager {
             left.is_some_and(|(key, _)| key == pool.key) && pool.handle.jobs.borrow().is_some()
         });
         let sequence = self.numbers.next_job();
-        let given = Arc::new(Job {
-            sequence,
-            clean: !left_lives,
-            ..(*job).clone()
-        });
+        let given = Arc::new(job.restamped(sequence, !left_lives));
         if self.restamped.len() == REMEMBERED {
             self.restamped.pop_front();
         }
@@ -319,8 +319,8 @@ impl Manager {
             .binary_search_by_key(&sequence, |(number, _)| *number)
             .ok()
             .and_then(|at| self.restamped.get(at));
-        if let Some((_, job)) = restamped {
-            share.job = Arc::clone(job);
+        if let Some(job) = restamped.and_then(|(_, job)| job.for_chain(share.chain)) {
+            share.job = job;
         }
         let session = share.job.session;
         let key = self

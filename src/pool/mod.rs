@@ -5,8 +5,11 @@
 //! that the strategy chose, and takes each share back to the session that made its job, never to
 //! another.
 
+pub mod authority;
 pub mod backoff;
+pub mod base58;
 pub mod basic_auth;
+pub mod clock;
 pub mod connection;
 pub mod line;
 pub mod manager;
@@ -14,6 +17,7 @@ pub mod message;
 pub mod notify;
 pub mod probe;
 pub mod proxy;
+pub mod reconnect;
 pub mod record;
 pub mod redirect;
 pub mod reject;
@@ -27,6 +31,8 @@ pub mod source;
 pub mod status;
 pub mod strategy;
 pub mod stratum;
+#[cfg(feature = "sv2")]
+pub mod sv2;
 #[cfg(feature = "tls")]
 pub mod tls;
 pub mod trust;

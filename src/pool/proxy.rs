@@ -143,14 +143,13 @@ impl Connector for ProxyConnector {
         deadlines: &'a Deadlines,
     ) -> Boxed<'a, Result<Connection, ConnectError>> {
         Box::pin(async move {
-            if url.transport == Transport::Tls {
-                return Err(ConnectError::NoTls(url.clone()));
-            }
+            ConnectError::unless_bare(url)?;
             let mut conversation = self.conversation(url).map_err(|error| self.failed(error))?;
             let proxy = PoolUrl {
                 transport: Transport::Tcp,
                 host: self.proxy.url.host.clone(),
                 port: self.proxy.url.port,
+                authority: None,
             };
             let connecting = self.inner.connect(&proxy, deadlines).await;
             let mut connection = connecting.map_err(|error| self.failed(error))?;

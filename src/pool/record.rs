@@ -168,6 +168,7 @@ mod tests {
             version: 0x2000_0000,
             version_mask: 0,
             previous_hash: [block; 32],
+            roots: crate::work::MerkleRoots::Coinbase,
             coinbase_prefix: coinbase(&[4, 3, 0x40, 0x0d, 0x03]).into(),
             extranonce2_size: 4,
             coinbase_suffix: Box::default(),

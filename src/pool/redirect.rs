@@ -8,7 +8,8 @@ use super::url::{Host, PoolUrl};
 ///
 /// A pool may name another port, its own host, a host below its own, or one beside it:
 /// `eu.example.com` for `us.example.com`. Beside `pool.example` or `pool.co.uk` anyone can register
-/// a name, so there it may not. An IP address may only stay itself. The transport never changes.
+/// a name, so there it may not. An IP address may only stay itself. The transport never changes, nor does the key by which
+/// a Stratum v2 pool proves itself.
 pub fn redirect(url: &PoolUrl, reconnect: &Reconnect) -> Option<PoolUrl> {
     let host = match &reconnect.host {
         None => url.host.clone(),
@@ -25,6 +26,7 @@ pub fn redirect(url: &PoolUrl, reconnect: &Reconnect) -> Option<PoolUrl> {
         transport: url.transport,
         host,
         port: reconnect.port.unwrap_or(url.port),
+        authority: url.authority,
     })
 }
 

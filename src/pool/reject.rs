@@ -85,7 +85,7 @@ impl PoolError {
     /// Sorts the error. Words win over numbers: datum sends 20 for `unknown-work` and 23 for
     /// `bad-version`.
     pub fn reason(&self) -> RejectReason {
-        const WORDS: [(&str, RejectReason); 17] = [
+        const WORDS: [(&str, RejectReason); 21] = [
             ("duplicate", RejectReason::Duplicate),
             ("version", RejectReason::BadVersion),
             ("stale", RejectReason::Stale),
@@ -103,6 +103,11 @@ impl PoolError {
             ("unauthorized", RejectReason::Unauthorized),
             ("worker", RejectReason::Unauthorized),
             ("not subscribed", RejectReason::NotSubscribed),
+            // Stratum v2's codes, where they are spelled otherwise.
+            ("invalid-job-id", RejectReason::Stale),
+            ("difficulty-too-low", RejectReason::LowDifficulty),
+            ("unknown-user", RejectReason::Unauthorized),
+            ("invalid-channel-id", RejectReason::NotSubscribed),
         ];
         let text = self.text.to_ascii_lowercase();
         if let Some((_, reason)) = WORDS.iter().find(|(word, _)| text.contains(word)) {
@@ -168,6 +173,14 @@ mod tests {
             ("[24]", RejectReason::Unauthorized),
             ("25", RejectReason::NotSubscribed),
             ("[20,null,null]", RejectReason::Other),
+            // Stratum v2's.
+            (r#""stale-share""#, RejectReason::Stale),
+            (r#""invalid-job-id""#, RejectReason::Stale),
+            (r#""duplicate-share""#, RejectReason::Duplicate),
+            (r#""difficulty-too-low""#, RejectReason::LowDifficulty),
+            (r#""invalid-channel-id""#, RejectReason::NotSubscribed),
+            (r#""version-rolling-not-allowed""#, RejectReason::BadVersion),
+            (r#""bad-extranonce-size""#, RejectReason::Other),
             ("true", RejectReason::Other),
         ] {
             let value: Value = serde_json::from_str(error).unwrap();

@@ -5,7 +5,7 @@ use super::proxy::ProxyConnector;
 use super::settings::StratumSettings;
 use std::sync::Arc;
 
-/// How this pool is reached, over connections that `direct` makes: TLS inside, a proxy outside.
+/// How this pool is reached, over connections that `direct` makes: TLS or Noise inside, a proxy outside.
 pub fn connector(direct: Arc<dyn Connector>, settings: &StratumSettings) -> Arc<dyn Connector> {
     let way: Arc<dyn Connector> = match &settings.proxy {
         Some(proxy) => Arc::new(ProxyConnector::new(direct, proxy.clone())),
@@ -13,5 +13,7 @@ pub fn connector(direct: Arc<dyn Connector>, settings: &StratumSettings) -> Arc<
     };
     #[cfg(feature = "tls")]
     let way = Arc::new(super::tls::TlsConnector::new(way, settings.trust.clone()));
+    #[cfg(feature = "sv2")]
+    let way = Arc::new(super::sv2::link::NoiseConnector::new(way));
     way
 }

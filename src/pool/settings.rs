@@ -77,6 +77,8 @@ pub struct Deadlines {
     pub proxy: Duration,
     /// The TLS handshake, on top of that.
     pub tls: Duration,
+    /// The Noise handshake, instead of that.
+    pub noise: Duration,
     /// Answer to `mining.configure`; past it the session goes on without version rolling.
     pub configure: Duration,
     /// Answer to `mining.subscribe`.
@@ -98,7 +100,7 @@ pub struct Deadlines {
 impl Deadlines {
     /// From nothing to a stream that can be talked over.
     pub fn whole_connect(&self) -> Duration {
-        self.connect_all + self.proxy + self.tls
+        self.connect_all + self.proxy + self.tls.max(self.noise)
     }
 }
 
@@ -111,6 +113,7 @@ impl Default for Deadlines {
             connect_all: seconds(20),
             proxy: seconds(30),
             tls: seconds(10),
+            noise: seconds(10),
             configure: seconds(3),
             subscribe: seconds(10),
             authorize: seconds(10),
@@ -121,6 +124,17 @@ impl Default for Deadlines {
             write: seconds(10),
         }
     }
+}
+
+/// Which kind of channels a Stratum v2 pool is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sv2Channel {
+    /// One for the whole machine, which makes its own merkle roots.
+    #[default]
+    Extended,
+    /// One for each chain, each with the merkle roots that the pool makes.
+    Standard,
 }
 
 /// How the pool to work for is chosen.

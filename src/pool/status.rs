@@ -37,6 +37,8 @@ pub enum SourceKind {
     /// A Stratum v1 pool.
     #[default]
     StratumV1,
+    /// A Stratum v2 pool.
+    StratumV2,
     /// The owner's own node.
     Solo,
 }

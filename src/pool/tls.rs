@@ -2,8 +2,7 @@
 
 mod verify;
 
-pub use verify::{CLOCK_FLOOR, clock_is_set};
-
+use super::clock::clock_is_set;
 use super::connection::{Boxed, ConnectError, Connection, Connector, Secured};
 use super::settings::Deadlines;
 use super::trust::{CertificatePin, Trust};
@@ -15,6 +14,7 @@ use rustls::pki_types::ServerName;
 use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::time::timeout;
 
 /// Puts TLS over the connections of another connector wherever the pool's address asks for it.
@@ -75,7 +75,10 @@ impl TlsConnector {
                 .map_err(|_| failed(io::Error::other("no certificate can be for this name")))?,
         };
         // Looked at before, so that a clock set meanwhile makes us say too little, not too much.
-        let clock_was_set = self.clock.current_time().is_some_and(clock_is_set);
+        let clock_was_set = self
+            .clock
+            .current_time()
+            .is_some_and(|now| clock_is_set(Duration::from_secs(now.as_secs())));
         let handshake = tokio_rustls::TlsConnector::from(client).connect(name, connection.stream);
         let stream = timeout(deadlines.tls, handshake)
             .await
@@ -120,16 +123,12 @@ impl Connector for TlsConnector {
         deadlines: &'a Deadlines,
     ) -> Boxed<'a, Result<Connection, ConnectError>> {
         Box::pin(async move {
-            if url.transport == Transport::Tcp {
+            if url.transport != Transport::Tls {
                 return self.inner.connect(url, deadlines).await;
             }
             // An unusable trust is told before anybody is bothered.
             self.client(url)?;
-            let beneath = PoolUrl {
-                transport: Transport::Tcp,
-                ..url.clone()
-            };
-            let connection = self.inner.connect(&beneath, deadlines).await?;
+            let connection = self.inner.connect(&url.beneath(), deadlines).await?;
             self.secure(connection, url, deadlines).await
         })
     }

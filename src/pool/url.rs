@@ -1,5 +1,6 @@
 //! Addresses of pools, as their owners write them.
 
+use super::authority::{AuthorityError, AuthorityKey};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,6 +20,8 @@ pub enum Transport {
     Tcp,
     /// TLS over TCP: `stratum+tls://` and `stratum+ssl://`, the same thing under two names.
     Tls,
+    /// Noise over TCP, with Stratum v2 inside: `stratum2+tcp://`.
+    Noise,
 }
 
 /// Host part of an address.
@@ -30,7 +33,7 @@ pub enum Host {
     Address(IpAddr),
 }
 
-/// Where a Stratum v1 pool is. Kept in canonical form: `Display` and parsing are inverse.
+/// Where a Stratum pool is, of version 1 or 2. Kept in canonical form: `Display` and parsing are inverse.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct PoolUrl {
@@ -40,6 +43,8 @@ pub struct PoolUrl {
     pub host: Host,
     /// TCP port, 1 to 65535.
     pub port: u16,
+    /// Key that the pool proves itself by: of Stratum v2 pools, and of no others.
+    pub authority: Option<AuthorityKey>,
 }
 
 /// Why a text is no pool address.
@@ -51,11 +56,20 @@ pub enum UrlError {
     /// Longer than any real address.
     #[error("the pool address is longer than {LONGEST} bytes")]
     TooLong,
-    /// A scheme that is not a Stratum v1 one.
+    /// A scheme that is not a Stratum one.
     #[error(
-        "`{0}://` is no Stratum v1 scheme: use stratum+tcp://, stratum+tls:// or stratum+ssl://"
+        "`{0}://` is no Stratum scheme: use stratum+tcp://, stratum+tls://, stratum+ssl:// or stratum2+tcp://"
     )]
     Scheme(String),
+    /// A Stratum v2 address without the pool's key.
+    #[error(
+        "a Stratum v2 address ends with the pool's authority key: write stratum2+tcp://host:port/key as the pool \
+         publishes it"
+    )]
+    NoKey,
+    /// A Stratum v2 address with something else for a key.
+    #[error("`{0}` is no authority key: {1}; copy it as the pool publishes it")]
+    Key(String, AuthorityError),
     /// User or password inside the address.
     #[error("the pool address holds a user or password: put them into `user` and `password`")]
     Credentials,
@@ -92,34 +106,54 @@ impl PoolUrl {
             None => (Transport::Tcp, text),
             Some((scheme, rest)) => (transport(scheme)?, rest),
         };
-        let authority = match rest.find(['/', '?', '#']) {
-            None => rest,
-            Some(at) => {
-                let (authority, behind) = rest.split_at(at);
-                if behind != "/" {
-                    return Err(UrlError::Trailing(shown(behind)));
-                }
-                authority
-            }
-        };
-        if authority.contains('@') {
+        let (place, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        if transport != Transport::Noise && !matches!(behind, "" | "/") {
+            return Err(UrlError::Trailing(shown(behind)));
+        }
+        if place.contains('@') {
             return Err(UrlError::Credentials);
         }
-        let (host, port) = split_port(authority)?;
+        let (host, port) = split_port(place)?;
+        let authority = match transport {
+            Transport::Noise => Some(key(behind)?),
+            Transport::Tcp | Transport::Tls => None,
+        };
         Ok(Self {
             transport,
             host,
             port,
+            authority,
         })
+    }
+
+    /// The same place over bare TCP: what has to be connected to beneath any encryption.
+    pub fn beneath(&self) -> Self {
+        Self {
+            transport: Transport::Tcp,
+            authority: None,
+            ..self.clone()
+        }
+    }
+}
+
+/// The key behind the port of a Stratum v2 address.
+fn key(behind: &str) -> Result<AuthorityKey, UrlError> {
+    match behind.strip_prefix('/') {
+        None if !behind.is_empty() => Err(UrlError::Trailing(shown(behind))),
+        None | Some("") => Err(UrlError::NoKey),
+        Some(text) => text
+            .parse()
+            .map_err(|error| UrlError::Key(shown(text), error)),
     }
 }
 
 fn transport(scheme: &str) -> Result<Transport, UrlError> {
-    const KNOWN: [(&str, Transport); 4] = [
+    const KNOWN: [(&str, Transport); 5] = [
         ("stratum+tcp", Transport::Tcp),
         ("stratum", Transport::Tcp),
         ("stratum+tls", Transport::Tls),
         ("stratum+ssl", Transport::Tls),
+        ("stratum2+tcp", Transport::Noise),
     ];
     KNOWN
         .iter()
@@ -128,11 +162,11 @@ fn transport(scheme: &str) -> Result<Transport, UrlError> {
         .ok_or_else(|| UrlError::Scheme(shown(scheme)))
 }
 
-fn split_port(authority: &str) -> Result<(Host, u16), UrlError> {
-    let (host, port) = if let Some(bracketed) = authority.strip_prefix('[') {
+fn split_port(place: &str) -> Result<(Host, u16), UrlError> {
+    let (host, port) = if let Some(bracketed) = place.strip_prefix('[') {
         let (literal, behind) = bracketed
             .split_once(']')
-            .ok_or_else(|| UrlError::Host(shown(authority)))?;
+            .ok_or_else(|| UrlError::Host(shown(place)))?;
         let address: Ipv6Addr = literal
             .parse()
             .map_err(|_| UrlError::Host(shown(literal)))?;
@@ -141,7 +175,7 @@ fn split_port(authority: &str) -> Result<(Host, u16), UrlError> {
             .ok_or_else(|| UrlError::Port(shown(behind)))?;
         (Host::Address(IpAddr::V6(address)), port)
     } else {
-        let (host, port) = authority
+        let (host, port) = place
             .rsplit_once(':')
             .ok_or_else(|| UrlError::Port(String::new()))?;
         (plain_host(host)?, port)
@@ -192,8 +226,13 @@ impl fmt::Display for PoolUrl {
         let scheme = match self.transport {
             Transport::Tcp => "stratum+tcp",
             Transport::Tls => "stratum+tls",
+            Transport::Noise => "stratum2+tcp",
         };
-        write!(f, "{scheme}://{}:{}", self.host, self.port)
+        write!(f, "{scheme}://{}:{}", self.host, self.port)?;
+        match &self.authority {
+            Some(key) => write!(f, "/{key}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -275,6 +314,10 @@ mod tests {
             ("[::1]:3333", "stratum+tcp://[::1]:3333"),
             ("localhost:3333", "stratum+tcp://localhost:3333"),
             ("my_pool.lan.:3333", "stratum+tcp://my_pool.lan:3333"),
+            (
+                "Stratum2+TCP://Pool.Example.com:34254/9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72",
+                "stratum2+tcp://pool.example.com:34254/9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72",
+            ),
         ] {
             let url: PoolUrl = text
                 .parse()
@@ -286,7 +329,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         type Check = fn(&UrlError) -> bool;
-        let rows: [(&str, Check); 24] = [
+        let rows: [(&str, Check); 29] = [
             ("", |e| *e == UrlError::Empty),
             (" \t\n", |e| *e == UrlError::Empty),
             (&"a".repeat(513), |e| *e == UrlError::TooLong),
@@ -294,9 +337,26 @@ mod tests {
                 "http://pool.example.com:3333",
                 |e| matches!(e, UrlError::Scheme(s) if s == "http"),
             ),
-            ("stratum2+tcp://pool.example.com:3333/key", |e| {
+            ("stratum2+tls://pool.example.com:3333/key", |e| {
                 matches!(e, UrlError::Scheme(_))
             }),
+            (
+                "stratum2+tcp://pool.example.com:3333/key",
+                |e| matches!(e, UrlError::Key(key, _) if key == "key"),
+            ),
+            ("stratum2+tcp://pool.example.com:3333", |e| {
+                *e == UrlError::NoKey
+            }),
+            ("stratum2+tcp://pool.example.com:3333/", |e| {
+                *e == UrlError::NoKey
+            }),
+            ("stratum2+tcp://pool.example.com:3333?x", |e| {
+                matches!(e, UrlError::Trailing(_))
+            }),
+            (
+                "stratum2+tcp://pool.example.com:3333/9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72/",
+                |e| matches!(e, UrlError::Key(..)),
+            ),
             ("://pool:1", |e| matches!(e, UrlError::Scheme(_))),
             ("stratum+tcp://user:pw@pool.example.com:1", |e| {
                 *e == UrlError::Credentials
@@ -333,6 +393,14 @@ mod tests {
 
     proptest! {
         #[test]
+        fn every_key_reads_back_with_its_address(key: [u8; 32], port in 1..=u16::MAX) {
+            let text = format!("stratum2+tcp://pool.example.com:{port}/{}", AuthorityKey(key));
+            let url: PoolUrl = text.parse().unwrap();
+            prop_assert_eq!(url.authority, Some(AuthorityKey(key)));
+            prop_assert_eq!(url.to_string(), text);
+        }
+
+        #[test]
         fn any_text_is_parsed_or_refused_and_what_parses_round_trips(text in ".{0,80}") {
             if let Ok(url) = text.parse::<PoolUrl>() {
                 prop_assert_eq!(url.to_string().parse::<PoolUrl>(), Ok(url));
@@ -340,7 +408,7 @@ mod tests {
         }
 
         #[test]
-        fn likely_texts_never_panic(text in "(stratum\\+(tcp|tls|ssl)://)?[\\[\\]a-z0-9.:@/#-]{0,40}") {
+        fn likely_texts_never_panic(text in "(stratum2?\\+(tcp|tls|ssl)://)?[\\[\\]a-z0-9.:@/#-]{0,40}") {
             if let Ok(url) = text.parse::<PoolUrl>() {
                 prop_assert_eq!(url.to_string().parse::<PoolUrl>(), Ok(url));
             }

@@ -523,7 +523,7 @@ pub struct Pool {
     pub url: String,
     /// User.
     pub user: String,
-    /// `stratum_v1` or `solo`.
+    /// `stratum_v1`, `stratum_v2` or `solo`.
     pub kind: String,
     /// How far it has come.
     pub phase: String,

@@ -1,6 +1,8 @@
 //! A job as every room sees it: immutable, shared, complete.
 
+use super::share::ChainIndex;
 use super::target::Target;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Furthest that ntime is rolled beyond a job's time, in seconds. ckpool takes 7000 and consensus two hours beyond the nodes' clocks, but
@@ -14,6 +16,18 @@ pub struct SessionId(pub u32);
 /// A pool's own name for a job: any string, case sensitive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobId(pub Box<str>);
+
+/// What the merkle roots of a job's headers come from.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum MerkleRoots {
+    /// The job's coinbase: as many as it has values of extranonce2.
+    #[default]
+    Coinbase,
+    /// The pool has made the only one (standard channels of Stratum v2). Header byte order.
+    Fixed([u8; 32]),
+    /// Each chain has a job of its own; none while the pool has sent it none. The job that holds them is no work itself.
+    EachChain(Box<[Option<Arc<Job>>]>),
+}
 
 /// All that is needed to make work and to check shares. Hashes are in header byte order.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,9 +44,11 @@ pub struct Job {
     pub version_mask: u32,
     /// Hash of the previous block.
     pub previous_hash: [u8; 32],
+    /// What merkle roots come from; coinbase and branches say nothing where it is not the coinbase.
+    pub roots: MerkleRoots,
     /// Coinbase up to extranonce2: first part, then extranonce1.
     pub coinbase_prefix: Box<[u8]>,
-    /// Bytes of extranonce2, 1 to 16.
+    /// Bytes of extranonce2, 1 to 32; 0 where roots do not come from the coinbase.
     pub extranonce2_size: u8,
     /// Coinbase behind extranonce2.
     pub coinbase_suffix: Box<[u8]>,
@@ -52,4 +68,62 @@ pub struct Job {
     pub network_target: Target,
     /// When the job reached this machine.
     pub received_at: Instant,
+}
+
+impl Job {
+    /// The job as it is for this chain; none while there is none for it.
+    pub fn for_chain(self: &Arc<Self>, chain: ChainIndex) -> Option<Arc<Self>> {
+        match &self.roots {
+            MerkleRoots::EachChain(jobs) => jobs.get(usize::from(chain.0))?.clone(),
+            MerkleRoots::Coinbase | MerkleRoots::Fixed(_) => Some(Arc::clone(self)),
+        }
+    }
+
+    /// The same job, with each chain's own as the chains know it already from `before`, under whatever number, where it
+    /// is the same: a chain would take an older number for an older job.
+    pub fn keeping(self: Arc<Self>, before: &Self) -> Arc<Self> {
+        let (MerkleRoots::EachChain(own), MerkleRoots::EachChain(known)) =
+            (&self.roots, &before.roots)
+        else {
+            return self;
+        };
+        let kept = own
+            .iter()
+            .zip(known)
+            .map(|(own, known)| match (own, known) {
+                (Some(own), Some(known))
+                    if (own.session, &own.id, own.received_at, &own.roots)
+                        == (known.session, &known.id, known.received_at, &known.roots) =>
+                {
+                    Some(Arc::clone(known))
+                }
+                _ => own.clone(),
+            });
+        let roots = MerkleRoots::EachChain(kept.collect());
+        Arc::new(Self {
+            roots,
+            ..(*self).clone()
+        })
+    }
+
+    /// The same job, and each chain's own, under another sequence number.
+    #[must_use]
+    pub fn restamped(&self, sequence: u64, clean: bool) -> Self {
+        let roots = match &self.roots {
+            MerkleRoots::EachChain(jobs) => {
+                let restamped = |job: &Option<Arc<Self>>| {
+                    let job = job.as_ref()?;
+                    Some(Arc::new(job.restamped(sequence, clean)))
+                };
+                MerkleRoots::EachChain(jobs.iter().map(restamped).collect())
+            }
+            other => other.clone(),
+        };
+        Self {
+            sequence,
+            clean,
+            roots,
+            ..self.clone()
+        }
+    }
 }

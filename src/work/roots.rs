@@ -1,7 +1,7 @@
 //! A chain's supply of merkle roots, each from an extranonce2 of its own part.
 
 use super::coinbase::{CoinbaseTemplate, LANES};
-use super::job::Job;
+use super::job::{Job, MerkleRoots};
 use super::partition::Extranonce2Partition;
 use super::share::Extranonce2;
 
@@ -39,13 +39,34 @@ impl Roots {
     }
 
     pub(super) fn set_job(&mut self, job: &Job) {
-        self.coinbase.set_job(job);
+        if job.roots == MerkleRoots::Coinbase {
+            self.coinbase.set_job(job);
+        }
         self.prepared.clear();
+    }
+
+    /// How many the job has for this part.
+    pub(super) fn count(&self, job: &Job) -> u64 {
+        match job.roots {
+            MerkleRoots::Coinbase => self.partition.count(job.extranonce2_size),
+            MerkleRoots::Fixed(_) => 1,
+            MerkleRoots::EachChain(_) => 0,
+        }
     }
 
     /// Next root of the job; after the last one of the part the first again. `None` if the part is
     /// empty.
     pub(super) fn take(&mut self, job: &Job) -> Option<Root> {
+        match job.roots {
+            MerkleRoots::Coinbase => {}
+            MerkleRoots::Fixed(merkle_root) => {
+                return Some(Root {
+                    extranonce2: Extranonce2 { value: 0, size: 0 },
+                    merkle_root,
+                });
+            }
+            MerkleRoots::EachChain(_) => return None,
+        }
         if let Some(root) = self.prepared.pop_front() {
             return Some(root);
         }
@@ -57,7 +78,7 @@ impl Roots {
     /// whether it did.
     pub(super) fn prepare(&mut self, job: &Job, wanted: u64) -> bool {
         match wanted {
-            _ if !self.prepared.is_empty() => false,
+            _ if !self.prepared.is_empty() || job.roots != MerkleRoots::Coinbase => false,
             0 => false,
             1 => self.compute::<1>(job).is_some_and(|roots| self.keep(roots)),
             _ => self.compute::<2>(job).is_some_and(|roots| self.keep(roots)),

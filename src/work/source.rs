@@ -4,7 +4,7 @@
 //! hashing), the next versions (one compression each, where the host rolls them), the next
 //! extranonce2 (about 40 compressions).
 
-use super::job::Job;
+use super::job::{Job, MerkleRoots};
 use super::partition::Extranonce2Partition;
 use super::roots::{Root, Roots};
 use super::sha256::{Block, Midstate};
@@ -58,6 +58,9 @@ pub enum NoWork {
     },
 }
 
+/// Roots of pools that are remembered: of as many pools as a machine is likely to work for in turn.
+const REMEMBERED_ROOTS: usize = 8;
+
 /// Makes the work of one chain. Within a job no header is ever given twice.
 #[derive(Debug)]
 pub struct WorkSource {
@@ -65,6 +68,8 @@ pub struct WorkSource {
     job: Option<Arc<Job>>,
     roots: Roots,
     place: Option<Place>,
+    /// Roots that pools have made, and the last ntime that each was searched at: jobs may come back to them.
+    searched: heapless::Vec<([u8; 32], u32), REMEMBERED_ROOTS>,
 }
 
 /// Where in the job's space the last unit of work was.
@@ -89,11 +94,18 @@ impl WorkSource {
             job: None,
             roots: Roots::new(partition),
             place: None,
+            searched: heapless::Vec::new(),
         }
     }
 
-    /// Turns to a new job; nothing of the one before is given out any more.
+    /// Turns to a new job; nothing of the one before is given out any more. A job of this chain alone that comes again,
+    /// because another chain has got a new one, is gone on with.
     pub fn set_job(&mut self, job: Arc<Job>) {
+        let is_own = matches!(job.roots, MerkleRoots::Fixed(_));
+        let is_same = |known: &Arc<Job>| Arc::ptr_eq(known, &job);
+        if is_own && self.job.as_ref().is_some_and(is_same) {
+            return;
+        }
         self.roots.set_job(&job);
         self.place = None;
         self.job = Some(job);
@@ -122,9 +134,23 @@ impl WorkSource {
             }
             place
         } else {
-            let place = Place::first(job, self.rolling, &mut self.roots)?;
+            let begin = first_ntime(job, &self.searched, now)?;
+            let place = Place::first(job, begin, self.rolling, &mut self.roots)?;
             self.place.insert(place)
         };
+        if let MerkleRoots::Fixed(root) = job.roots {
+            let ntime = place.ntime;
+            match self.searched.iter_mut().find(|(known, _)| *known == root) {
+                Some((_, last)) => *last = ntime,
+                None => {
+                    if self.searched.is_full() {
+                        self.searched.remove(0);
+                    }
+                    // There is room now.
+                    let _ = self.searched.push((root, ntime));
+                }
+            }
+        }
         Ok(Work {
             job: Arc::clone(job),
             extranonce2: place.root.extranonce2,
@@ -146,7 +172,12 @@ impl WorkSource {
 }
 
 impl Place {
-    fn first(job: &Job, rolling: VersionRolling, roots: &mut Roots) -> Result<Self, NoWork> {
+    fn first(
+        job: &Job,
+        ntime: u32,
+        rolling: VersionRolling,
+        roots: &mut Roots,
+    ) -> Result<Self, NoWork> {
         let (size, part) = (job.extranonce2_size, roots.partition());
         let root = roots.take(job).ok_or(NoWork::EmptyPart { size, part })?;
         let mut place = Self {
@@ -154,8 +185,8 @@ impl Place {
             first_block: first_block(job, base_version(job), &root.merkle_root),
             midstates: heapless::Vec::new(),
             versions: rolling.versions(job),
-            ntime: job.ntime,
-            roots_left: part.count(size).saturating_sub(1),
+            ntime,
+            roots_left: roots.count(job).saturating_sub(1),
         };
         place.roll_versions(job, rolling);
         Ok(place)
@@ -176,10 +207,7 @@ impl Place {
                 return true;
             }
             // The whole part was spent at the ntime before; at this one it is all new.
-            self.roots_left = roots
-                .partition()
-                .count(job.extranonce2_size)
-                .saturating_sub(1);
+            self.roots_left = roots.count(job).saturating_sub(1);
             self.versions = rolling.versions(job);
         } else if versions_spent {
             if self.roots_left == 0 {
@@ -247,6 +275,24 @@ impl VersionRolling {
             Self::Host(_) => VersionBits::of_mask(job.version_mask & ROLLABLE_BITS),
         }
     }
+}
+
+/// Where the search of a job begins: at its own ntime, or, with the one root that the pool has made, behind what was
+/// searched before.
+fn first_ntime(job: &Job, searched: &[([u8; 32], u32)], now: Instant) -> Result<u32, NoWork> {
+    let MerkleRoots::Fixed(root) = &job.roots else {
+        return Ok(job.ntime);
+    };
+    let known = searched.iter().find(|(known, _)| known == root);
+    let Some((_, last)) = known.copied().filter(|(_, last)| *last >= job.ntime) else {
+        return Ok(job.ntime);
+    };
+    if last < latest_ntime(job, now) {
+        return Ok(last + 1);
+    }
+    Err(NoWork::Exhausted {
+        more_at: ntime_steps_at(job, last),
+    })
 }
 
 /// The latest ntime that may be used by now: ahead of the job's by the time passed, within the

@@ -11,3 +11,5 @@ mod manager;
 mod miner;
 mod net;
 mod server;
+#[cfg(feature = "sv2")]
+mod sv2;

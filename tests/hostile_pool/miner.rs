@@ -46,6 +46,10 @@ pub fn source_with(
     let mut settings = StratumSettings::new(url.parse().unwrap(), "user.worker", "x");
     change(&mut settings);
     let seed = url.bytes().map(u64::from).sum();
+    #[cfg(feature = "sv2")]
+    if url.starts_with("stratum2") {
+        return super::sv2::source(net, settings, place, seed);
+    }
     let connector = route::connector(net.connector(), &settings);
     let source = Box::new(StratumSource::new(settings, connector, seed));
     ConfiguredSource {

@@ -227,7 +227,7 @@ fn pools(snapshot: &Snapshot) -> Reply {
 
 fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
     let shares = &pool.shares;
-    let stratum = pool.kind == "stratum_v1";
+    let stratum = pool.kind != "solo";
     let ready = pool.phase == "ready";
     let block = pool.block.as_ref();
     let diff1 = shares.accepted_difficulty + shares.rejected_difficulty + shares.lost_difficulty;

@@ -194,7 +194,8 @@ impl<'a> Hashing<'a> {
     /// Turns to the job that is published now.
     async fn take_job(&mut self) -> Result<(), End> {
         let job = self.task.jobs.borrow_and_update().clone();
-        match job {
+        let chain = self.task.settings.chain;
+        match job.and_then(|job| job.for_chain(chain)) {
             Some(job) => self.begin(job).await,
             None => self.halt("no job from any pool").await,
         }

@@ -16,6 +16,7 @@ use crate::api::{Failure, NO_DEVICE, NO_POOL};
 use crate::config::{Config, Edit, Recipe};
 use crate::link::{LinkError, MinerEnd, Request};
 use crate::miner::notify;
+use crate::miner::sources::Machine;
 use crate::pool::manager::Command;
 use cgminer_hal::units::{Megahertz, Millivolts};
 use serde_json::{Value, json};
@@ -66,6 +67,8 @@ pub struct Reach {
     pub keeper: MinerEnd,
     /// The manager of pools.
     pub pools: mpsc::Sender<Command>,
+    /// What sources of jobs know of the machine.
+    pub machine: Machine,
     /// Each chain.
     pub chains: Vec<watch::Sender<ChainWish>>,
     /// The doors.

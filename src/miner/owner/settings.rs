@@ -9,7 +9,8 @@ use crate::config::{
     Config, ConfigError, Edit, EditError, Loaded, Origin, Recipe, SourceFile, edit, hash,
 };
 use crate::link::{MinerEnd, Request};
-use crate::miner::{notify, sources};
+use crate::miner::notify;
+use crate::miner::sources::{self, Machine};
 use crate::pool::manager::Command;
 use crate::telemetry::{LOG_LEVEL, LOG_RING};
 use cgminer_hal::units::{Megahertz, Millivolts};
@@ -57,6 +58,7 @@ pub struct Settings {
     chains: Vec<watch::Sender<ChainWish>>,
     keeper: MinerEnd,
     pools: mpsc::Sender<Command>,
+    machine: Machine,
     access: watch::Sender<Arc<Access>>,
     alerts: watch::Sender<Arc<notify::Settings>>,
 }
@@ -78,6 +80,7 @@ impl Settings {
             chains: reach.chains.clone(),
             keeper: reach.keeper.clone(),
             pools: reach.pools.clone(),
+            machine: reach.machine.clone(),
             access: reach.access.clone(),
             alerts: reach.alerts.clone(),
         }
@@ -341,7 +344,7 @@ impl Settings {
         let new = loaded.config;
         let pools_differ = new.pool != self.config.pool || new.pools != self.config.pools;
         if pools_differ {
-            let sources = sources::configured_sources(&new);
+            let sources = sources::configured_sources(&new, &self.machine);
             let command = Command::Replace(sources, new.pools.strategy);
             // A manager that is gone ends the miner; then nothing matters here.
             let _ = self.pools.send(command).await;

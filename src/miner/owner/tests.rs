@@ -57,6 +57,7 @@ impl House {
                 frequency_limits: (Megahertz(50.0), Megahertz(700.0)),
                 keeper,
                 pools: pool_commands,
+                machine: crate::miner::sources::Machine::of_one_chain(1e12),
                 chains,
                 access,
                 alerts,

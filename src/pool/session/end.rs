@@ -24,6 +24,24 @@ pub enum EndReason {
     /// The pool refused user or password.
     #[error("mining.authorize refused for this user: {0}")]
     AuthorizeRefused(PoolError),
+    /// The pool refused a Stratum v2 connection.
+    #[error("SetupConnection refused: {0}")]
+    SetupRefused(PoolError),
+    /// The pool speaks another version of the protocol.
+    #[error("SetupConnection: the pool wants version {0} of the protocol, and only 2 is known")]
+    Version(u16),
+    /// The pool refused a channel.
+    #[error("no mining channel for this user: {0}")]
+    ChannelRefused(PoolError),
+    /// The pool closed the channel.
+    #[error("the pool closed the channel: {0}")]
+    ChannelClosed(String),
+    /// A Stratum v2 frame of which nothing is read.
+    #[error("a frame of {0} bytes, which no message has")]
+    FrameTooLong(usize),
+    /// A message of ours that does not fit its layout.
+    #[error("{0} cannot be sent: a setting is too long for it")]
+    Unencodable(&'static str),
     /// A step of the handshake got no answer in time.
     #[error("no answer to {0} in time")]
     Unanswered(&'static str),
@@ -63,7 +81,13 @@ impl EndReason {
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::AuthorizeRefused(_) | Self::SharesRejected(_) | Self::Extranonce(_)
+            Self::AuthorizeRefused(_)
+                | Self::SharesRejected(_)
+                | Self::Extranonce(_)
+                | Self::SetupRefused(_)
+                | Self::Version(_)
+                | Self::ChannelRefused(_)
+                | Self::Unencodable(_)
         )
     }
 }

@@ -208,6 +208,7 @@ impl JobMaker {
             // alone what the template has set means the same header to both.
             version_mask: self.mask.unwrap_or(0) & !template.version,
             previous_hash: template.previous_hash,
+            roots: crate::work::MerkleRoots::Coinbase,
             coinbase_prefix: [&*template.coinbase_1, &*extranonce.extranonce1]
                 .concat()
                 .into(),

@@ -21,6 +21,8 @@ const RATE_LIMIT: u32 = 48;
 const UNANSWERED_RUN: u32 = 10;
 /// Rejects in a row that are too many when the first is this long ago: where shares are rare, twenty take hours.
 const LASTING_REJECTS: (u32, Duration) = (3, Duration::from_secs(300));
+/// Lanes that are kept apart: channels, of which there is one a chain at most.
+const MOST_LANES: usize = 16;
 /// Rejects, or shares without a verdict, that end a session on probation.
 const PROBATION_RUNS: (u32, u32) = (3, 1);
 
@@ -39,12 +41,18 @@ pub struct Ledger {
     unanswered_run: u32,
     /// The session before was ended by [`Distrust`], and no share was accepted since.
     probation: bool,
+    /// Shares of a lane that the pool may collect before it gives a verdict.
+    batch: usize,
+    /// The pool has not shown yet how many it collects.
+    batch_is_guess: bool,
     last_reply: Option<Duration>,
     last_accepted_at: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Waiting {
+    /// Shares of one lane are answered in the order in which they were sent: a channel of Stratum v2.
+    lane: u32,
     request: u64,
     sent_at: Instant,
     difficulty: f64,
@@ -76,6 +84,8 @@ impl Ledger {
             forgotten_run: 0,
             unanswered_run: 0,
             probation,
+            batch: 1,
+            batch_is_guess: false,
             last_reply: None,
             last_accepted_at: None,
         }
@@ -101,13 +111,60 @@ impl Ledger {
         self.probation
     }
 
+    /// A ledger for a pool that may collect this many shares before it gives a verdict, until it shows how many it does.
+    #[must_use]
+    pub fn with_batch(self, guess: usize) -> Self {
+        Self {
+            batch: guess.clamp(1, WAITING / 2),
+            batch_is_guess: true,
+            ..self
+        }
+    }
+
+    /// How many shares the pool has collected at most; none while it has shown nothing.
+    pub fn batch(&self) -> Option<usize> {
+        (!self.batch_is_guess).then_some(self.batch)
+    }
+
     /// When the oldest share without a verdict was sent.
     pub fn oldest_sent_at(&self) -> Option<Instant> {
         self.waiting.front().map(|waiting| waiting.sent_at)
     }
 
+    /// When the verdict on some share began to be due: when it was sent, or whatever share after it fills a batch.
+    pub fn due_since(&self) -> Option<Instant> {
+        self.full_batch().map(|(_, filled_at)| filled_at)
+    }
+
+    /// The lane whose oldest shares have waited longest as a full batch, and since when.
+    fn full_batch(&self) -> Option<(u32, Instant)> {
+        if self.batch == 1 {
+            return self
+                .waiting
+                .front()
+                .map(|oldest| (oldest.lane, oldest.sent_at));
+        }
+        let mut lanes: heapless::Vec<(u32, usize), MOST_LANES> = heapless::Vec::new();
+        self.waiting.iter().find_map(|waiting| {
+            let known = lanes.iter_mut().find(|(lane, _)| *lane == waiting.lane);
+            let count = match known {
+                Some((_, count)) => {
+                    *count += 1;
+                    *count
+                }
+                None => lanes.push((waiting.lane, 1)).map_or(0, |()| 1),
+            };
+            (count == self.batch).then_some((waiting.lane, waiting.sent_at))
+        })
+    }
+
     /// A share was submitted under this request id. Ids rise.
     pub fn sent(&mut self, request: u64, share: &Share, now: Instant) {
+        self.sent_in(0, request, share, now);
+    }
+
+    /// The same, in a lane of its own.
+    pub fn sent_in(&mut self, lane: u32, request: u64, share: &Share, now: Instant) {
         if self.waiting.len() == WAITING {
             self.unanswered();
         }
@@ -116,6 +173,7 @@ impl Ledger {
         let difficulty = share.job.share_target.difficulty();
         let is_block = share.is_block;
         self.waiting.push_back(Waiting {
+            lane,
             request,
             sent_at: now,
             difficulty,
@@ -142,16 +200,56 @@ impl Ledger {
         else {
             return false;
         };
-        let Some(Waiting {
+        let Some(waiting) = self.waiting.remove(at) else {
+            return false;
+        };
+        self.settle(&waiting, error, now);
+        true
+    }
+
+    /// The verdict "accepted" for `count` shares of a lane up to this one, which is one of them; the oldest of them if
+    /// more wait than that, for a reject of the others may be on its way. Says how many shares it was for.
+    pub fn accept_up_to(&mut self, lane: u32, last: u64, count: usize, now: Instant) -> usize {
+        let mut left = count.max(1);
+        let is_last = |waiting: &Waiting| waiting.lane == lane && waiting.request == last;
+        if self.waiting.iter().any(is_last) {
+            left -= 1;
+        }
+        let mut accepted = 0;
+        let mut at = 0;
+        while let Some(waiting) = self
+            .waiting
+            .get(at)
+            .filter(|waiting| waiting.request <= last)
+        {
+            let counts = waiting.lane == lane && (waiting.request == last || left > 0);
+            if !counts {
+                at += 1;
+                continue;
+            }
+            left -= usize::from(waiting.request != last);
+            if let Some(waiting) = self.waiting.remove(at) {
+                self.settle(&waiting, None, now);
+                accepted += 1;
+            }
+        }
+        if accepted > 0 {
+            // Whoever has collected so many may do it again.
+            let known = self.batch().unwrap_or(1);
+            self.batch = known.max(accepted.min(WAITING / 2));
+            self.batch_is_guess = false;
+        }
+        accepted
+    }
+
+    fn settle(&mut self, waiting: &Waiting, error: Option<&PoolError>, now: Instant) {
+        let Waiting {
             sent_at,
             difficulty,
             is_block,
             chain,
             ..
-        }) = self.waiting.remove(at)
-        else {
-            return false;
-        };
+        } = *waiting;
         self.unanswered_run = 0;
         self.last_reply = Some(now.saturating_duration_since(sent_at));
         self.verdicts = self.verdicts.saturating_add(1);
@@ -181,17 +279,22 @@ impl Ledger {
                 self.forgotten_run = if forgotten { self.forgotten_run + 1 } else { 0 };
             }
         }
-        true
     }
 
-    /// Counts shares as unanswered that were sent at or before `limit`.
+    /// Counts shares as unanswered whose verdict has been due since `limit` or longer.
     pub fn expire(&mut self, limit: Instant) {
-        while self
-            .waiting
-            .front()
-            .is_some_and(|waiting| waiting.sent_at <= limit)
+        while let Some((lane, _)) = self
+            .full_batch()
+            .filter(|(_, filled_at)| *filled_at <= limit)
         {
-            self.unanswered();
+            for _ in 0..self.batch {
+                let oldest = self.waiting.iter().position(|waiting| waiting.lane == lane);
+                let Some(waiting) = oldest.and_then(|at| self.waiting.remove(at)) else {
+                    break;
+                };
+                self.counters.give_up(waiting.difficulty);
+                self.unanswered_run += 1;
+            }
         }
     }
 

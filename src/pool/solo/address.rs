@@ -1,6 +1,6 @@
 //! Where a block's reward goes: an address becomes the script that pays it.
 
-use super::hash::double_sha256;
+use crate::pool::base58::{self, Base58Error};
 use serde::Serialize;
 use std::fmt;
 use thiserror::Error;
@@ -168,41 +168,12 @@ const OP_CHECKSIG: u8 = 0xac;
 const BASE58_BYTES: usize = 25;
 
 fn base58check(text: &str) -> Result<(u8, [u8; 20]), &'static str> {
-    let bytes =
-        base58(text).ok_or("it has a letter that addresses do not have, or a wrong length")?;
-    let (payload, checksum) = bytes.split_at(BASE58_BYTES - 4);
-    if !double_sha256(payload).starts_with(checksum) {
-        return Err("its checksum is wrong");
-    }
-    match payload.split_first() {
-        Some((version, hash)) => Ok((
-            *version,
-            hash.try_into().map_err(|_| "its length is wrong")?,
-        )),
-        None => Err("its length is wrong"),
-    }
-}
-
-/// A base58 number of exactly the length of an address.
-fn base58(text: &str) -> Option<[u8; BASE58_BYTES]> {
-    const ALPHABET: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
-    let mut number = [0_u8; BASE58_BYTES];
-    for letter in text.bytes() {
-        let digit = ALPHABET.iter().position(|candidate| *candidate == letter)?;
-        let mut carry = digit as u32;
-        for byte in number.iter_mut().rev() {
-            carry += u32::from(*byte) * 58;
-            *byte = carry as u8;
-            carry >>= 8;
-        }
-        if carry != 0 {
-            return None;
-        }
-    }
-    // Zeros in front do not count in a number, but are written: each as one `1`.
-    let ones = text.bytes().take_while(|letter| *letter == b'1').count();
-    let zeros = number.iter().take_while(|byte| **byte == 0).count();
-    (ones == zeros).then_some(number)
+    let bytes = base58::decode_check::<BASE58_BYTES>(text).map_err(|error| match error {
+        Base58Error::Shape => "it has a letter that addresses do not have, or a wrong length",
+        Base58Error::Checksum => "its checksum is wrong",
+    })?;
+    let [version, hash @ .., _, _, _, _] = bytes;
+    Ok((version, hash))
 }
 
 #[cfg(test)]

@@ -47,6 +47,7 @@ impl JobMaker {
             version: template.version,
             version_mask: self.version_mask & template.rollable_version_bits,
             previous_hash: template.previous_hash,
+            roots: crate::work::MerkleRoots::Coinbase,
             coinbase_prefix: coinbase.prefix,
             extranonce2_size: EXTRANONCE2_SIZE,
             coinbase_suffix: coinbase.suffix,

@@ -170,6 +170,7 @@ impl RpcClient {
                 transport: Transport::Tcp,
                 host,
                 port,
+                authority: None,
             },
             auth,
             connector,

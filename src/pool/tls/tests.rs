@@ -1,6 +1,7 @@
 //! TLS with servers that show all kinds of certificates, in memory.
 
 use super::*;
+use crate::pool::clock::CLOCK_FLOOR;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};

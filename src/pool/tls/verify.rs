@@ -7,6 +7,7 @@
 //! that begins later than the floor is taken as begun; one that had ended by the floor is still
 //! refused. A clock past the floor is believed.
 
+use crate::pool::clock::{CLOCK_FLOOR, clock_is_set};
 use crate::pool::trust::{CertificatePin, Trust};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -23,18 +24,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
-/// 2026-11-01, in seconds since 1970: no clock that is right says less.
-pub const CLOCK_FLOOR: Duration = Duration::from_secs(1_793_491_200);
 /// Longest file of authorities that is read; Mozilla's whole list has 230 KB.
 const LONGEST_FILE: u64 = 1024 * 1024;
 /// Times that are supposed one after another while the clock is not set: one for each certificate
 /// of a chain, which are few.
 const SUPPOSED_TIMES: usize = 8;
-
-/// Whether a clock that says this can be right.
-pub fn clock_is_set(now: UnixTime) -> bool {
-    now.as_secs() >= CLOCK_FLOOR.as_secs()
-}
 
 /// Makes the verifier for this trust, or says why it cannot be made.
 pub(super) fn verifier(
@@ -111,7 +105,7 @@ impl ServerCertVerifier for ClockAware {
                 now,
             )
         };
-        if clock_is_set(now) {
+        if clock_is_set(Duration::from_secs(now.as_secs())) {
             return verify(now);
         }
         let mut supposed = UnixTime::since_unix_epoch(CLOCK_FLOOR);

@@ -193,6 +193,7 @@ fn job() -> Job {
         version: 0x2000_0000,
         version_mask: 0x1FFF_E000,
         previous_hash: [0x5A; 32],
+        roots: cgminer_rs::work::MerkleRoots::Coinbase,
         coinbase_prefix: vec![1; 60].into(),
         extranonce2_size: 8,
         coinbase_suffix: vec![2; 100].into(),

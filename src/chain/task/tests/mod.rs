@@ -44,6 +44,7 @@ fn job(sequence: u64) -> Job {
         version: 0x2000_0000,
         version_mask: VERSION_MASK,
         previous_hash: [sequence as u8; 32],
+        roots: crate::work::MerkleRoots::Coinbase,
         coinbase_prefix: Box::new([1; 60]),
         extranonce2_size: 8,
         coinbase_suffix: Box::new([2; 80]),
