@@ -127,6 +127,7 @@ impl PoolUrl {
     }
 
     /// The same place over bare TCP: what has to be connected to beneath any encryption.
+    #[must_use]
     pub fn beneath(&self) -> Self {
         Self {
             transport: Transport::Tcp,

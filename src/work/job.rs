@@ -121,8 +121,8 @@ impl Job {
         };
         Self {
             sequence,
-            clean,
             roots,
+            clean,
             ..self.clone()
         }
     }

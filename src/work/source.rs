@@ -140,15 +140,14 @@ impl WorkSource {
         };
         if let MerkleRoots::Fixed(root) = job.roots {
             let ntime = place.ntime;
-            match self.searched.iter_mut().find(|(known, _)| *known == root) {
-                Some((_, last)) => *last = ntime,
-                None => {
-                    if self.searched.is_full() {
-                        self.searched.remove(0);
-                    }
-                    // There is room now.
-                    let _ = self.searched.push((root, ntime));
+            if let Some((_, last)) = self.searched.iter_mut().find(|(known, _)| *known == root) {
+                *last = ntime;
+            } else {
+                if self.searched.is_full() {
+                    self.searched.remove(0);
                 }
+                // There is room now.
+                let _ = self.searched.push((root, ntime));
             }
         }
         Ok(Work {
