@@ -56,7 +56,7 @@ impl Pool {
 /// Two chains at work, on the jobs 11 and 22 of the channels 1 and 2.
 async fn mining() -> (Scene, Pool, Arc<Job>) {
     let mut scene = Scene::new("a.example.com", |settings| {
-        settings.user = "standard".into()
+        settings.user = "standard".into();
     });
     let mut pool = scene.accept().await;
     let mut bytes = pool.expect(0x00).await;
@@ -136,7 +136,7 @@ async fn a_new_block_takes_work_from_a_chain_until_its_own_channel_has_heard_of_
     assert_eq!(&*own(&job, 1).unwrap().id.0, "23");
     scene
         .find_with(&own(&before, 1).unwrap(), |share| {
-            share.chain = ChainIndex(1)
+            share.chain = ChainIndex(1);
         })
         .await;
     assert_eq!(scene.status().await.shares.stale_withheld, 1);
@@ -158,7 +158,7 @@ async fn a_new_job_of_one_channel_is_no_new_job_to_the_other_chain() {
 #[tokio::test(start_paused = true)]
 async fn a_pool_that_wants_extended_channels_is_asked_for_one_at_the_next_connection() {
     let mut scene = Scene::new("a.example.com", |settings| {
-        settings.user = "standard".into()
+        settings.user = "standard".into();
     });
     let mut pool = scene.accept().await;
     pool.set_up(2).await;
