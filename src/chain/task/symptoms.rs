@@ -2,6 +2,7 @@
 //! with a bad solder joint has one for months.
 
 use crate::chain::status::{ChainCounters, ChipCounters};
+use heapless::Vec;
 use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -91,12 +92,12 @@ impl Symptoms {
         counted: &ChainCounters,
         chips: &[ChipCounters],
         now: Instant,
-    ) -> Vec<Symptom> {
+    ) -> Vec<Symptom, KINDS> {
         if now.saturating_duration_since(self.looked) < LOOK {
             return Vec::new();
         }
         self.looked = now;
-        let mut seen: Vec<_> = self.bad_replies(counted, chips);
+        let mut seen = self.bad_replies(counted, chips);
         seen.extend(self.silence(chips));
         self.counted = *counted;
         self.chips.copy_from_slice(chips);
@@ -115,7 +116,7 @@ impl Symptoms {
         news
     }
 
-    fn bad_replies(&self, counted: &ChainCounters, chips: &[ChipCounters]) -> Vec<Symptom> {
+    fn bad_replies(&self, counted: &ChainCounters, chips: &[ChipCounters]) -> Vec<Symptom, KINDS> {
         let grown =
             |count: fn(&ChainCounters) -> u64| count(counted).saturating_sub(count(&self.counted));
         let frames = grown(|counted| counted.crc_errors + counted.unknown_types);
@@ -131,38 +132,33 @@ impl Symptoms {
                 .max_by_key(|(_, (now, before))| count(now).saturating_sub(count(before)))
                 .map_or(0, |(chip, _)| chip)
         };
-        let mut seen = Vec::new();
-        if many(frames.max(bytes)) {
-            seen.push(Symptom::DamagedReplies { frames, bytes });
-        }
-        if many(repeats) {
-            let chip = worst(|chip| chip.duplicates);
-            seen.push(Symptom::Repeats {
-                count: repeats,
-                chip,
-            });
-        }
-        if many(wrong) {
-            let chip = worst(|chip| chip.mismatches.saturating_add(chip.below_ticket));
-            seen.push(Symptom::Wrong { count: wrong, chip });
-        }
-        seen
+        let damaged = many(frames.max(bytes)).then_some(Symptom::DamagedReplies { frames, bytes });
+        let repeats = many(repeats).then(|| Symptom::Repeats {
+            count: repeats,
+            chip: worst(|chip| chip.duplicates),
+        });
+        let wrong = many(wrong).then(|| Symptom::Wrong {
+            count: wrong,
+            chip: worst(|chip| chip.mismatches.saturating_add(chip.below_ticket)),
+        });
+        [damaged, repeats, wrong].into_iter().flatten().collect()
     }
 
     fn silence(&mut self, chips: &[ChipCounters]) -> Option<Symptom> {
-        let found: Vec<_> = chips
-            .iter()
-            .zip(&self.nonces)
-            .map(|(chip, before)| chip.nonces.saturating_sub(*before))
-            .collect();
-        let all: u64 = found.iter().copied().map(u64::from).sum();
-        if all < DUE * found.len() as u64 {
+        let found = || {
+            let pairs = chips.iter().zip(&self.nonces);
+            pairs.map(|(chip, before)| chip.nonces.saturating_sub(*before))
+        };
+        let all: u64 = found().map(u64::from).sum();
+        if all < DUE * chips.len() as u64 {
             return None;
         }
-        self.nonces = chips.iter().map(|chip| chip.nonces).collect();
-        let chip = found.iter().position(|nonces| *nonces == 0)?;
-        let count = found.iter().filter(|nonces| **nonces == 0).count();
-        Some(Symptom::Silent { count, chip })
+        let first = found().position(|nonces| nonces == 0);
+        let count = found().filter(|nonces| *nonces == 0).count();
+        for (before, chip) in self.nonces.iter_mut().zip(chips) {
+            *before = chip.nonces;
+        }
+        first.map(|chip| Symptom::Silent { count, chip })
     }
 }
 
