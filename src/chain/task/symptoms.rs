@@ -192,6 +192,7 @@ impl fmt::Display for Symptom {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec::Vec;
 
     fn chips(nonces: [u32; 3]) -> Vec<ChipCounters> {
         let chip = |nonces| ChipCounters {
@@ -217,7 +218,7 @@ mod tests {
             ..ChainCounters::default()
         };
         let seen = begin(now).look(&counted, &chips([30, 20, 28]), now + LOOK);
-        assert_eq!(seen, []);
+        assert!(seen.is_empty(), "{seen:?}");
     }
 
     #[test]

@@ -22,12 +22,23 @@ pub(super) enum Outcome {
 
 /// Waits until the running slot has proven itself, and says so to the boot loader.
 pub(super) fn confirm(run_directory: &Path, within: Duration) -> Result<Outcome, Failure> {
-    let slots = rauc::status()?;
-    let booted = slots
-        .booted()
-        .map(|slot| slot.bootname.clone())
-        .unwrap_or_default();
+    let end = Instant::now() + within;
     let mut record = Record::read(&record_path())?;
+    let Some(booted) = running_slot(end)? else {
+        // An updater that never answers is no good image either, if it came with the new one.
+        return match &record.trial {
+            Some(trial) => {
+                say(&format!(
+                    "version {} failed its trial: its updater does not answer",
+                    trial.version
+                ));
+                Ok(Outcome::Failed)
+            }
+            None => Err(Failure::Other(
+                "rauc does not tell which slot runs, so no start can be confirmed".into(),
+            )),
+        };
+    };
     if let Some(trial) = record.trial.clone().filter(|trial| trial.slot != booted) {
         say(&format!(
             "version {} did not prove itself in slot {}",
@@ -47,7 +58,6 @@ pub(super) fn confirm(run_directory: &Path, within: Duration) -> Result<Outcome,
         Proof::Answer
     };
 
-    let end = Instant::now() + within;
     let mut lacking = String::new();
     while let Err(lacks) = proof.look(run_directory) {
         if lacks != lacking {
@@ -80,6 +90,30 @@ pub(super) fn confirm(run_directory: &Path, within: Duration) -> Result<Outcome,
         ));
     }
     Ok(Outcome::Confirmed)
+}
+
+/// The running slot by the boot loader's name, asked for until the updater answers; none when it does not in time.
+fn running_slot(end: Instant) -> Result<Option<String>, Failure> {
+    loop {
+        match rauc::status() {
+            Ok(slots) => {
+                if let Some(slot) = slots.booted() {
+                    return Ok(Some(slot.bootname.clone()));
+                }
+            }
+            // It may be starting just now.
+            Err(
+                rauc::RaucError::Failed { .. }
+                | rauc::RaucError::Answer(_)
+                | rauc::RaucError::Late { .. },
+            ) => {}
+            Err(error) => return Err(error.into()),
+        }
+        if Instant::now() >= end {
+            return Ok(None);
+        }
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// What is asked of a start.
