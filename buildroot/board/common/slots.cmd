@@ -10,8 +10,10 @@
 
 # Once more: a medium behind a bus that is found late was not there when the boot loader looked first, and the defaults that it took instead
 # must not be written over what is known. Only a medium that was never booted has no environment.
-mmc dev 0
+# What the boot loader found out by itself since it started is kept: loading sets every variable anew.
+tree=${fdtcontroladdr}
 env load || echo "no environment yet: the defaults it is"
+setenv fdtcontroladdr ${tree}
 
 test -n "${BOOT_ORDER}" || setenv BOOT_ORDER "A B"
 test -n "${BOOT_A_LEFT}" || setenv BOOT_A_LEFT 3
