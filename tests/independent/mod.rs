@@ -4,7 +4,7 @@
 use bitcoin::block::{Header, Version};
 use bitcoin::hashes::{Hash, sha256d};
 use bitcoin::{BlockHash, CompactTarget, TxMerkleNode};
-use cgminer_rs::work::{Share, Target};
+use cgminer_rs::work::{MerkleRoots, Share, Target};
 
 /// What a pool makes of a share from what the submit says.
 pub struct PoolView {
@@ -20,17 +20,21 @@ pub fn pool_view(share: &Share) -> PoolView {
     let digits = 2 * usize::from(share.extranonce2.size);
     let extranonce2 = <Vec<u8> as bitcoin::hex::FromHex>::from_hex(&hex[32 - digits..]).unwrap();
     let coinbase = [&*job.coinbase_prefix, &extranonce2, &*job.coinbase_suffix].concat();
-    let root = job
+    let computed = job
         .merkle_branches
         .iter()
         .fold(sha256d::Hash::hash(&coinbase), |node, branch| {
             sha256d::Hash::hash(&[node.as_byte_array().as_slice(), branch].concat())
         });
+    let root = match job.roots {
+        MerkleRoots::Fixed(root) => root,
+        _ => computed.to_byte_array(),
+    };
     let version = (job.version & !job.version_mask) | (share.version_bits & job.version_mask);
     let header = Header {
         version: Version::from_consensus(i32::from_ne_bytes(version.to_ne_bytes())),
         prev_blockhash: BlockHash::from_byte_array(job.previous_hash),
-        merkle_root: TxMerkleNode::from_byte_array(root.to_byte_array()),
+        merkle_root: TxMerkleNode::from_byte_array(root),
         time: share.ntime,
         bits: CompactTarget::from_consensus(job.nbits),
         nonce: share.nonce,

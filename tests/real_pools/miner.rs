@@ -72,12 +72,14 @@ impl Miner {
 
     /// Finds a share of this job that is a block, or one that is none, and sends it.
     pub async fn find(&mut self, job: &Arc<Job>, is_block: bool) {
+        let chain = ChainIndex(0);
+        let job = job.for_chain(chain).expect("work for the only chain");
         loop {
             self.nonce += 1;
             // Each in a version of its own, so that rolling is judged, too.
             let version_bits = (self.nonce << 13) & job.version_mask;
             let mut share = Share {
-                job: Arc::clone(job),
+                job: Arc::clone(&job),
                 extranonce2: Extranonce2 {
                     value: u64::from(self.nonce % 251),
                     size: job.extranonce2_size,
@@ -87,7 +89,7 @@ impl Miner {
                 version_bits,
                 hash: [0; 32],
                 is_block: false,
-                chain: ChainIndex(0),
+                chain,
                 found_at: Instant::now(),
             };
             let view = pool_view(&share);

@@ -19,8 +19,14 @@ mod node;
 mod programs;
 
 use cgminer_rs::pool::connection::DirectConnector;
+#[cfg(feature = "sv2")]
+use cgminer_rs::pool::route;
 use cgminer_rs::pool::settings::StratumSettings;
+#[cfg(feature = "sv2")]
+use cgminer_rs::pool::settings::Sv2Channel;
 use cgminer_rs::pool::stratum::StratumSource;
+#[cfg(feature = "sv2")]
+use cgminer_rs::pool::sv2::{settings::Sv2Settings, source::Sv2Source};
 use miner::Miner;
 use mining::{SHARES, SWITCHES, mine};
 use node::Node;
@@ -57,6 +63,41 @@ fn the_pool_took_all(pool: &Program) {
         count("Received SubmitShares"),
         blocks
     );
+}
+
+/// Mines at the pool itself over channels of this kind.
+#[cfg(feature = "sv2")]
+async fn mine_over(channel: Sv2Channel) {
+    let Some(prefix) = programs() else { return };
+    let node = node(&prefix).await;
+    let pool = Program::pool(&prefix, &node);
+    let url = format!(
+        "stratum2+tcp://127.0.0.1:{}/{}",
+        pool.port,
+        programs::AUTHORITY
+    );
+    let settings = StratumSettings::new(url.parse().unwrap(), "test.1", "");
+    let connector = route::connector(Arc::new(DirectConnector::system()), &settings);
+    let settings = Sv2Settings {
+        channel,
+        ..Sv2Settings::new(settings, 10.0)
+    };
+    let source = Sv2Source::new(settings, connector, 1);
+    let mut miner = Miner::start(vec![Box::new(source)]);
+    mine(&mut miner, &node, OTHER).await;
+    the_pool_took_all(&pool);
+}
+
+#[cfg(feature = "sv2")]
+#[tokio::test]
+async fn an_extended_channel_of_the_pool_is_mined_without_a_reject() {
+    mine_over(Sv2Channel::Extended).await;
+}
+
+#[cfg(feature = "sv2")]
+#[tokio::test]
+async fn a_standard_channel_of_the_pool_is_mined_without_a_reject() {
+    mine_over(Sv2Channel::Standard).await;
 }
 
 #[tokio::test]
