@@ -24,6 +24,8 @@ pub struct BenchPool {
 struct Connection {
     writer: TcpStream,
     reader: BufReader<TcpStream>,
+    /// A line of which the end has not come yet.
+    begun: Vec<u8>,
 }
 
 impl BenchPool {
@@ -56,6 +58,7 @@ impl BenchPool {
         let mut connection = Connection {
             writer: stream,
             reader,
+            begun: Vec::new(),
         };
         loop {
             let line = connection.line();
@@ -88,7 +91,8 @@ impl BenchPool {
     pub fn notify_to_frames(&self) -> Duration {
         let mut guard = self.connection.lock().expect("one thread");
         let connection = guard.as_mut().expect("welcomed");
-        std::thread::sleep(Duration::from_millis(3));
+        // Shares of the time before, so that no session gives up a pool that never answers.
+        connection.answer_for(Duration::from_millis(3));
         let (line, last_word) = self.notify_line();
         self.taps.iter().for_each(|tap| tap.arm(last_word));
         let start = Instant::now();
@@ -109,7 +113,7 @@ impl BenchPool {
         let connection = guard.as_mut().expect("welcomed");
         let mut times = Vec::with_capacity(samples);
         // Lines of the time before are in the buffer.
-        connection.drain();
+        connection.answer_for(Duration::from_millis(50));
         while times.len() < samples {
             let line = connection.line();
             let now = Instant::now();
@@ -122,6 +126,7 @@ impl BenchPool {
             let read = self.taps.iter().filter_map(|tap| tap.read(nonce)).max();
             let read = read.expect("a submit of a nonce that no chip gave");
             times.push(now.saturating_duration_since(read));
+            connection.accept(&line["id"]);
         }
         times
     }
@@ -147,9 +152,11 @@ impl BenchPool {
 
 impl Connection {
     fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.reader.read_line(&mut line).expect("the daemon talks");
-        line
+        let mut line = std::mem::take(&mut self.begun);
+        self.reader
+            .read_until(b'\n', &mut line)
+            .expect("the daemon talks");
+        String::from_utf8(line).expect("UTF-8")
     }
 
     fn send(&mut self, text: &str) {
@@ -158,11 +165,30 @@ impl Connection {
             .expect("the daemon listens");
     }
 
-    /// Reads away what has come so far.
-    fn drain(&mut self) {
-        let until = Instant::now() + Duration::from_millis(50);
+    fn accept(&mut self, id: &serde_json::Value) {
+        self.send(&format!("{{\"id\":{id},\"result\":true,\"error\":null}}\n"));
+    }
+
+    /// Accepts every share that has come so far or comes in this time.
+    fn answer_for(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        self.wait_at_most(time);
         while Instant::now() < until {
-            self.line();
+            match self.reader.read_until(b'\n', &mut self.begun) {
+                Ok(count) => assert!(count > 0, "the daemon hung up"),
+                // What has come of a line stays in `begun`.
+                Err(_) => continue,
+            }
+            let line: serde_json::Value = serde_json::from_slice(&self.begun).expect("JSON");
+            self.begun.clear();
+            self.accept(&line["id"]);
         }
+        self.wait_at_most(DEADLINE);
+    }
+
+    fn wait_at_most(&self, time: Duration) {
+        self.writer
+            .set_read_timeout(Some(time))
+            .expect("a TCP option");
     }
 }

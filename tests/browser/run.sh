@@ -31,7 +31,8 @@ fi
 
 machine_start demo --seconds 420 --api 127.0.0.1:0
 machine_address
-token=$("$PROGRAM" token claim --run-directory "${TMPDIR:-/tmp}/cgminer-rs-demo-$machine" | tail -n 1) || fail "the token cannot be claimed"
+run=$(echo "${TMPDIR:-/tmp}/cgminer-rs-demo-$machine"-*/run)
+token=$("$PROGRAM" token claim --run-directory "$run" | tail -n 1) || fail "the token cannot be claimed"
 machine_mining
 mkdir -p "$prefix/pictures"
 NODE_PATH=$(realpath "$prefix/node_modules") ADDRESS=$address TOKEN=$token PICTURES=$(realpath "$prefix/pictures") \

@@ -4,18 +4,26 @@
 #
 #   tests/peers/pyasic.sh [PREFIX]        default: target/peers/pyasic of this repository
 #
-# Both ask ports 80 and 4028 and no others, so the machine listens at a loopback address of its own; port 80 needs root.
+# Both ask ports 80 and 4028 and no others, so the machine has a network namespace of its own, where a miner without rights may have
+# port 80, as it may in the firmware.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-prefix=${1:-target/peers/pyasic}
-. tests/peers/machine.sh
 
-if [ ! -e "$prefix/complete" ]; then
+if [ "${1:-}" != --inside ]; then
+    prefix=${1:-target/peers/pyasic}
     mkdir -p "$prefix"
-    python3 -m pip install --quiet --target "$prefix/python" pyasic==0.79.0 pyasic_rs==0.8.6 >"$prefix/pip.log" 2>&1 ||
-        fail "pip install failed: $(tail -n 5 "$prefix/pip.log")"
-    : >"$prefix/complete"
+    command -v ip >/dev/null || { apt-get -q update && apt-get install -yq --no-install-recommends iproute2; } >"$prefix/apt.log" 2>&1
+    if [ ! -e "$prefix/complete" ]; then
+        python3 -m pip install --quiet --target "$prefix/python" pyasic==0.79.0 pyasic_rs==0.8.6 >"$prefix/pip.log" 2>&1 ||
+            { echo "pyasic.sh: pip install failed: $(tail -n 5 "$prefix/pip.log")" >&2; exit 1; }
+        : >"$prefix/complete"
+    fi
+    exec unshare --net "$0" --inside "$prefix"
 fi
+prefix=$2
+. tests/peers/machine.sh
+ip link set lo up || fail "the loopback of a network namespace cannot be brought up"
+echo 80 >/proc/sys/net/ipv4/ip_unprivileged_port_start
 
 host=127.40.28.1
 machine_start demo --seconds 300 --api "$host:80" --set "rpc.listen=$host:4028" --set fleet.enabled=true

@@ -29,8 +29,15 @@ pub struct Program {
 }
 
 impl Program {
-    /// A pool of an npm package.
+    /// A pool of an npm package. A port that was free when it was asked for may be somebody else's when the pool wants it, so a
+    /// pool that ends before it listens gets another one.
     pub fn pool(package: &str, prefix: &Path, node: &Node, pays: &str) -> Self {
+        (0..3)
+            .find_map(|_| Self::try_pool(package, prefix, node, pays))
+            .expect("the pool says that it is ready")
+    }
+
+    fn try_pool(package: &str, prefix: &Path, node: &Node, pays: &str) -> Option<Self> {
         let port = free_port();
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/npm-pool.js");
         let mut process = Command::new("node")
@@ -52,11 +59,15 @@ impl Program {
                 let _ = sender.send(line);
             }
         });
-        let line = ready
-            .recv_timeout(PATIENCE)
-            .expect("the pool says something");
-        assert_eq!(line, "ready");
-        Self { process, port }
+        let line = ready.recv_timeout(PATIENCE);
+        let program = Self { process, port };
+        match line {
+            Ok(line) => {
+                assert_eq!(line, "ready");
+                Some(program)
+            }
+            Err(_) => None,
+        }
     }
 
     /// A relay in Python before it.
