@@ -1,7 +1,7 @@
 //! A tty as a chain's serial line.
 
 use super::lock;
-use super::unsafe_corner::{register, transmitter_is_empty};
+use super::unsafe_corner::{register, transmitter_is_empty, unlock};
 use crate::uart::{Uart, UartError, UartSpec};
 use crate::units::Baud;
 use nix::errno::Errno;
@@ -102,6 +102,14 @@ impl LinuxUart {
     }
 }
 
+/// A child that was forked a moment ago holds copies of the descriptors until it becomes another program; serialport only
+/// closes its own, so the line would stay locked for that long.
+impl Drop for LinuxUart {
+    fn drop(&mut self) {
+        unlock(&self.control);
+    }
+}
+
 impl Uart for LinuxUart {
     fn name(&self) -> &str {
         &self.spec.device
@@ -114,7 +122,7 @@ impl Uart for LinuxUart {
     fn set_baud(&mut self, baud: Baud) -> Result<Baud, UartError> {
         let set = if self.spec.second_descriptor {
             // Opening sets the speed; what was opened closes at once, the first descriptor keeps the port alive.
-            open_control(&self.spec, baud).map(drop)
+            open_control(&self.spec, baud).map(|control| unlock(&control))
         } else {
             self.control.set_baud_rate(baud.0)
         };
@@ -308,14 +316,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_second_opener_is_told_who_holds_the_line_until_the_first_lets_go() {
-        let pty = pty(true);
-        let first = LinuxUart::open(&pty.spec).unwrap();
-        let Err(UartError::Locked { path }) = LinuxUart::open(&pty.spec) else {
-            panic!("opened twice");
-        };
-        assert_eq!(path, pty.spec.device);
-        drop(first);
-        LinuxUart::open(&pty.spec).unwrap();
+        for second_descriptor in [false, true] {
+            let pty = pty(second_descriptor);
+            let first = LinuxUart::open(&pty.spec).unwrap();
+            let Err(UartError::Locked { path }) = LinuxUart::open(&pty.spec) else {
+                panic!("opened twice");
+            };
+            assert_eq!(path, pty.spec.device);
+            // What a child holds between its fork and its exec.
+            let copy = first.control.try_clone_native().unwrap();
+            drop(first);
+            LinuxUart::open(&pty.spec).unwrap();
+            drop(copy);
+        }
     }
 
     /// Whether another user gets the line's lock.

@@ -46,6 +46,12 @@ pub(super) fn set_watchdog_timeout(
     get(watchdog, WDIOC_SETTIMEOUT, &mut seconds).map(|()| seconds)
 }
 
+/// Gives up the `flock` of a descriptor and of every copy of it, which closing does only once the last copy is closed.
+pub(super) fn unlock(file: &impl AsRawFd) {
+    // SAFETY: the descriptor is open while `file` is borrowed; no memory is involved. It cannot fail on an open one.
+    unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_UN) };
+}
+
 /// An ioctl whose argument is a pointer to one 32-bit integer.
 trait Word {}
 impl Word for libc::c_int {}
