@@ -72,6 +72,7 @@ impl Bench {
             socket: None,
             placement: Placement::Task,
             status: sender,
+            owners_fans: tokio::sync::watch::channel(None).1,
         };
         let host = TaskHost::new(|link| Box::pin(live(link)));
         let keeper = tokio::spawn(async move {
@@ -186,6 +187,7 @@ async fn a_keeper_that_cannot_begin_leaves_no_watchdog_running() {
         socket: Some("/proc/nowhere/keeper.sock".into()),
         placement: Placement::Task,
         status: watch::channel(None).0,
+        owners_fans: tokio::sync::watch::channel(None).1,
     };
     let host = TaskHost::new(|link| Box::pin(live(link)));
     let ended = keeper::run(kept_machine, Box::new(host), setup, std::future::pending()).await;

@@ -12,6 +12,8 @@ pub const CHIP_DANGEROUS: Celsius = Celsius(110.0);
 pub const PCB_DANGEROUS: Celsius = Celsius(95.0);
 /// Temperature of the air or coolant drawn in, beyond which no fan can cool the rest.
 pub const INLET_DANGEROUS: Celsius = Celsius(65.0);
+/// Highest temperature that automatic cooling may be told to hold: what these machines publish as hot begins above.
+pub const TARGET_MAX: Celsius = Celsius(95.0);
 /// No limit lies below this: a machine that is "too hot" at room temperature never runs.
 pub const LOWEST_LIMIT: Celsius = Celsius(20.0);
 

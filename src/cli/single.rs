@@ -54,9 +54,9 @@ pub async fn run(
             directory.display()
         ))
     })?;
-    let setup = setup(&config, machine.emulated)?;
     // One process has one ring of lines already.
-    let _scribe = scribe(recipe.clone(), directory, |_| Vec::new())?;
+    let scribe = scribe(recipe.clone(), directory, |_| Vec::new())?;
+    let setup = setup(&config, machine.emulated, scribe.minimum_fans())?;
     let identity = Identity::of(&config.api).map_err(|error| failed(&error))?;
     let files = confine::files_needed(config.api.maximum_connections);
     if let Err(error) = confine::raise_files(files) {
@@ -128,13 +128,18 @@ pub async fn open(machine: &Machine, config: &Config) -> keeper::Machine {
 ///
 /// # Errors
 /// When they cannot be made.
-pub fn setup(config: &Config, emulated: bool) -> Result<Setup, Failure> {
+pub fn setup(
+    config: &Config,
+    emulated: bool,
+    owners_fans: watch::Receiver<Option<u8>>,
+) -> Result<Setup, Failure> {
     places::prepare(config, emulated)?;
     Ok(Setup {
         kept: places::kept(config, emulated),
         socket: Some(places::operator_socket(&config.api.run_directory)),
         placement: Placement::Thread,
         status: watch::Sender::new(None),
+        owners_fans,
     })
 }
 

@@ -72,10 +72,10 @@ pub async fn run(
         },
         logs::feed,
     );
-    let setup = single::setup(&config, machine.emulated)?;
     // Told now, by the process that is asked; the miner reads it again for itself.
     identity(&config)?;
-    let _scribe = single::scribe(recipe, directory, keeper_lines)?;
+    let scribe = single::scribe(recipe, directory, keeper_lines)?;
+    let setup = single::setup(&config, machine.emulated, scribe.minimum_fans())?;
     // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
     let kept = single::open(&machine, &config).await;
     keeper::run(kept, Box::new(host), setup, stop)

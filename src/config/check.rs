@@ -11,6 +11,7 @@ use super::schema::{
 use super::token::{TokenSection, is_hash};
 use crate::pool::url::{Host, PoolUrl, Transport};
 use cgminer_board::document::Segment;
+use cgminer_board::limits::{LOWEST_LIMIT, TARGET_MAX};
 use cgminer_hal::units::{DutyPercent, Megahertz, Millivolts};
 use std::collections::HashSet;
 use std::ops::RangeInclusive;
@@ -31,7 +32,7 @@ const FREQUENCY: RangeInclusive<f32> = 25.0..=1500.0;
 /// No supply that this program drives goes outside it; the board file bounds it further.
 const VOLTAGE: RangeInclusive<u32> = 1_000..=25_000;
 /// A target outside it is a slip of the pen; the board file bounds it further.
-const TARGET: RangeInclusive<f32> = 20.0..=95.0;
+const TARGET: RangeInclusive<f32> = LOWEST_LIMIT.0..=TARGET_MAX.0;
 /// Duty below which many fans stop.
 const FIXED_DUTY: RangeInclusive<f32> = 10.0..=100.0;
 /// Network clients: each holds a descriptor and some KiB.

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use std::{fs, thread};
+use tokio::sync::watch;
 
 /// The socket, in the run directory.
 pub const SOCKET: &str = "config.sock";
@@ -131,6 +132,7 @@ pub struct Scribe {
     socket: std::path::PathBuf,
     thread: Option<JoinHandle<()>>,
     wishes: Arc<AtomicU64>,
+    minimum_fans: watch::Receiver<Option<u8>>,
 }
 
 /// Asks that the files be read again, whether they have changed or not.
@@ -162,13 +164,18 @@ impl Scribe {
         fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         let stop = Arc::new(AtomicBool::new(false));
         let wishes = Arc::new(AtomicU64::new(0));
+        let minimum_fans = watch::Sender::new(None);
+        let own_fans = minimum_fans.subscribe();
         let mut desk = Desk {
             recipe,
             lines,
             wishes: wishes.clone(),
             writes: WRITES.0,
             earned: Instant::now(),
+            minimum_fans,
         };
+        // Before anybody can ask: what the machine starts with.
+        desk.read().map_err(io::Error::other)?;
         let stopped = stop.clone();
         let thread = thread::Builder::new().name("scribe".into()).spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
@@ -185,7 +192,13 @@ impl Scribe {
             socket,
             thread: Some(thread),
             wishes,
+            minimum_fans: own_fans,
         })
+    }
+
+    /// What the files say of `cooling.minimum_fans`, as they were read last.
+    pub fn minimum_fans(&self) -> watch::Receiver<Option<u8>> {
+        self.minimum_fans.clone()
     }
 
     /// By which a reading is asked for.
@@ -272,6 +285,7 @@ struct Desk {
     wishes: Arc<AtomicU64>,
     writes: u32,
     earned: Instant,
+    minimum_fans: watch::Sender<Option<u8>>,
 }
 
 impl Desk {
@@ -287,9 +301,9 @@ impl Desk {
     fn answer(&mut self, question: Ask) -> Told {
         match question {
             Ask::Stamp => Told::Stamp(self.stamp()),
-            Ask::Read => match self.recipe.read() {
-                Ok(sources) => Told::Files(sources.files),
-                Err(error) => Told::Refused(error.to_string()),
+            Ask::Read => match self.read() {
+                Ok(files) => Told::Files(files),
+                Err(why) => Told::Refused(why),
             },
             Ask::Lines { after } => {
                 let mut lines = (self.lines)(after);
@@ -301,6 +315,17 @@ impl Desk {
                 Err(why) => Told::Refused(why),
             },
         }
+    }
+
+    /// Reads the files for the miner, and out of them what the keeper does not let the miner tell.
+    fn read(&self) -> Result<Vec<SourceFile>, String> {
+        let sources = self.recipe.read().map_err(|error| error.to_string())?;
+        // Files that are wrong at the moment change nothing.
+        if let Ok(loaded) = sources.load() {
+            self.minimum_fans
+                .send_replace(loaded.config.cooling.minimum_fans);
+        }
+        Ok(sources.files)
     }
 
     /// What a changed file cannot leave as it was.

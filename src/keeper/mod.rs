@@ -14,6 +14,7 @@
 //! [`guard`] decides and touches nothing; [`task`] feeds it and does what it says; each of [`workers`] has hardware of its
 //! own, so that a slow bus delays nobody else.
 
+pub mod cooling;
 pub mod factory_reset;
 mod files;
 pub mod guard;
@@ -27,6 +28,7 @@ pub mod proofs;
 pub mod reason;
 mod remarks;
 pub mod requests;
+pub mod setup;
 mod snapshot;
 pub mod state;
 pub mod task;
@@ -34,4 +36,5 @@ pub mod worker;
 pub mod workers;
 
 pub use crate::link::{Cause, KeeperStatus, State, cause, status};
-pub use task::{Ended, KeeperError, Machine, Setup, run};
+pub use setup::{Ended, KeeperError, Machine, Setup};
+pub use task::run;

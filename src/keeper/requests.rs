@@ -37,6 +37,13 @@ impl Guard {
             }
             (Request::SetVoltage { voltage }, _) => self.set_voltage(voltage, now),
             (Request::SetFanMode { mode }, _) => self.set_fan_mode(asker, mode),
+            (
+                Request::SetCooling {
+                    target,
+                    minimum_fans,
+                },
+                _,
+            ) => self.set_cooling(target, minimum_fans),
             (Request::HoldReset { chain }, _) => self.set_reset(chain, true),
             (Request::ReleaseReset { chain }, _) => self.set_reset(chain, false),
             (Request::Locate { on }, _) => {

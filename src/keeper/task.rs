@@ -2,15 +2,16 @@
 
 use super::factory_reset;
 use super::files::Files;
-use super::guard::{Applied, Guard, Inputs, MinerEvent, MinerOrder, Outputs, Settings};
+use super::guard::{Applied, Guard, Inputs, MinerEvent, MinerOrder, Outputs};
 use super::host::MinerHost;
 use super::lights::lights;
 use super::operator::{self, Asked};
 use super::remarks::Remarks;
 use super::requests::Asker;
+use super::setup::{Ended, KeeperError, Machine, Setup};
 use super::state::State;
 use super::status::{KeeperStatus, WatchdogStatus};
-use super::worker::{self, Epoch, Found, Orders, Placement, Report, Reports, Running, Worker};
+use super::worker::{self, Epoch, Found, Orders, Report, Reports, Running};
 use super::workers::Press;
 use crate::link::{Down, KeeperEnd, LinkError, Refusal, Request, RequestId, Up};
 use cgminer_board::moment::Moment;
@@ -20,7 +21,6 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-use thiserror::Error;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
@@ -39,59 +39,6 @@ const MESSAGES: usize = 64;
 const ENDING: Duration = Duration::from_secs(1);
 /// How long workers may take for their last orders.
 const WORKERS_END_WITHIN: Duration = Duration::from_secs(5);
-
-/// A machine to keep.
-pub struct Machine {
-    /// What the guard has to know of it.
-    pub settings: Settings,
-    /// Who touches its hardware.
-    pub workers: Vec<Box<dyn Worker>>,
-    /// The watchdog behind the keeper.
-    pub watchdog: Option<Box<dyn Watchdog>>,
-}
-
-/// Where the keeper keeps and listens.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// The file that outlives a reboot.
-    pub kept: PathBuf,
-    /// The socket that an operator's tool speaks to; none: no such tool.
-    pub socket: Option<PathBuf>,
-    /// Where the workers run.
-    pub placement: Placement,
-    /// Where the snapshot is published, besides to the miner.
-    pub status: watch::Sender<Option<Arc<KeeperStatus>>>,
-}
-
-/// Why a keeper cannot begin. The machine is without power then.
-#[derive(Debug, Error)]
-pub enum KeeperError {
-    /// A worker has no thread.
-    #[error("the keeper's {name} loop cannot be started: {source}")]
-    Worker {
-        /// Which.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The operator's socket cannot be opened.
-    #[error("the keeper's socket {path} cannot be opened: {source}")]
-    Socket {
-        /// Where.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-/// How a keeper ended, rail off either way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// As it was asked to.
-    Stopped,
-    /// Because its reset button was held: [`super::factory_reset::FLAG`] is on disk.
-    FactoryReset,
-}
 
 /// Keeps a machine until a wanted stop is complete: `stop` resolves, or an operator asks for it.
 ///
@@ -167,6 +114,7 @@ struct Keeper {
     /// The wish for a factory reset on its way to the disk.
     resetting: Option<JoinHandle<io::Result<()>>>,
     remarks: Remarks,
+    owners_fans: watch::Receiver<Option<u8>>,
 }
 
 /// Somebody waits for a reset line to follow.
@@ -249,6 +197,7 @@ impl Keeper {
             kept: setup.kept.clone(),
             resetting: None,
             remarks: Remarks::default(),
+            owners_fans: setup.owners_fans.clone(),
         })
     }
 
@@ -335,6 +284,7 @@ impl Keeper {
                 Some(Ok(Down::Alive(which))) => self.inputs.miner.push(MinerEvent::Alive(which)),
                 Some(Ok(Down::Request { id, request })) => {
                     asked = true;
+                    self.guard.owner_counts_on(*self.owners_fans.borrow());
                     let granted = self.guard.request(Asker::Miner, request, self.epoch.now());
                     let now = self.epoch.now();
                     self.remarks.tell_refusal(request, &granted, now);
@@ -367,6 +317,7 @@ impl Keeper {
     fn hear_operator(&mut self, asked: Asked) {
         let request = asked.request;
         tracing::info!(?request, "an operator asks");
+        self.guard.owner_counts_on(*self.owners_fans.borrow());
         let granted = self
             .guard
             .request(Asker::Operator, request, self.epoch.now());

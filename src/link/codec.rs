@@ -90,7 +90,7 @@ mod tests {
     use super::*;
     use crate::link::{Down, Loop, Refusal, Request, RequestId, Up};
     use cgminer_board::thermal::FanMode;
-    use cgminer_hal::units::{DutyPercent, Millivolts};
+    use cgminer_hal::units::{Celsius, DutyPercent, Millivolts};
     use proptest::prelude::*;
 
     fn mode() -> impl Strategy<Value = FanMode> {
@@ -110,6 +110,12 @@ mod tests {
                 voltage: Millivolts(volts)
             }),
             mode().prop_map(|mode| Request::SetFanMode { mode }),
+            (proptest::option::of(-1e6f32..1e6), any::<Option<u8>>()).prop_map(
+                |(target, minimum_fans)| Request::SetCooling {
+                    target: target.map(Celsius),
+                    minimum_fans
+                }
+            ),
             any::<u8>().prop_map(|chain| Request::HoldReset { chain }),
             any::<u8>().prop_map(|chain| Request::ReleaseReset { chain }),
             any::<bool>().prop_map(|on| Request::Locate { on }),

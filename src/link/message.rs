@@ -3,7 +3,7 @@
 use super::state::State;
 use super::status::KeeperStatus;
 use cgminer_board::thermal::FanMode;
-use cgminer_hal::units::{DutyPercent, Millivolts};
+use cgminer_hal::units::{Celsius, DutyPercent, Millivolts};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -64,6 +64,13 @@ pub enum Request {
     SetFanMode {
         /// The board's minimum duty and every limit stand above it.
         mode: FanMode,
+    },
+    /// What the fans aim at, and how many of them must turn. The board's own number of fans stands below it.
+    SetCooling {
+        /// Within the board's limits, or refused; none: the board's own.
+        target: Option<Celsius>,
+        /// No more than there are and no fewer than the owner's files say, or refused; none: the board's own.
+        minimum_fans: Option<u8>,
     },
     /// Holds a chain in reset.
     HoldReset {
@@ -134,6 +141,34 @@ pub enum Refusal {
         asked: DutyPercent,
         /// Lowest allowed.
         minimum: DutyPercent,
+    },
+    /// A target outside the board's limits.
+    #[error("a target of {asked} refused: this board allows {lowest} to {highest}")]
+    TargetOutOfLimits {
+        /// Asked for.
+        asked: Celsius,
+        /// Lowest allowed.
+        lowest: Celsius,
+        /// Highest allowed.
+        highest: Celsius,
+    },
+    /// More fans than the board has.
+    #[error("{asked} fans refused: this board has {count}")]
+    TooManyFans {
+        /// Asked for.
+        asked: u8,
+        /// Fans there are.
+        count: u8,
+    },
+    /// Fewer fans than the owner asks for.
+    #[error(
+        "{asked} fans refused: the owner's configuration file asks for {least}, change it there"
+    )]
+    TooFewFans {
+        /// Asked for.
+        asked: u8,
+        /// Least allowed.
+        least: u8,
     },
     /// The board has no such chain.
     #[error("chain {asked} refused: this board has {count} chains, from 0")]

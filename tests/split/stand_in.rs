@@ -220,6 +220,7 @@ impl Kept {
             socket: Some(own.join("keeper.sock")),
             placement: Placement::Thread,
             status,
+            owners_fans: tokio::sync::watch::channel(None).1,
         };
         let from = directory.to_owned();
         let host = ProcessHost::new(move || miner.command(&from), |_| {});

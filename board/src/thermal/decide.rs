@@ -90,6 +90,14 @@ impl Thermal {
         &self.settings
     }
 
+    /// Takes other targets, and another number of fans that must be counted on, of a machine that is otherwise the same.
+    pub fn choose(&mut self, settings: &Settings) {
+        for (own, other) in self.settings.points.iter_mut().zip(&settings.points) {
+            own.tiers.target = other.tiers.target;
+        }
+        self.settings.fans_required = settings.fans_required;
+    }
+
     /// What each temperature stood for at the last decision, in the order of the settings.
     #[must_use]
     pub fn views(&self) -> &[View] {

@@ -14,7 +14,7 @@ use crate::keeper::host::TaskHost;
 use crate::link::{Loop, MinerEnd, Request};
 use std::future::Future;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 
 /// How long the keeper's socket may take to be there.
@@ -70,7 +70,8 @@ async fn keep(
     let directory = &config.api.run_directory;
     std::fs::create_dir_all(directory)
         .map_err(|error| Failure::Other(format!("{}: {error}", directory.display())))?;
-    let setup = single::setup(&config, machine.emulated)?;
+    let owners_fans = watch::channel(config.cooling.minimum_fans).1;
+    let setup = single::setup(&config, machine.emulated, owners_fans)?;
     let kept = single::open(machine, &config).await;
     let host = TaskHost::new(move |link| Box::pin(stand_in(link, powered)));
     let (end, ended) = oneshot::channel::<()>();

@@ -189,7 +189,7 @@ proptest! {
         let recipe = Recipe { file: directory.path().join("c.toml"), named: true, ..Recipe::default() };
         fs::write(&recipe.file, before).unwrap();
         let file = recipe.file.clone();
-        let mut desk = Desk { lines: |_| Vec::new(), recipe, wishes: Arc::default(), writes: 2, earned: Instant::now() };
+        let mut desk = Desk { lines: |_| Vec::new(), recipe, wishes: Arc::default(), writes: 2, earned: Instant::now(), minimum_fans: watch::Sender::new(None) };
         let text = pieces.concat();
         let was = hash(if known { before } else { "another" });
         let told = desk.answer(Ask::Write { text: text.clone(), was });
@@ -213,6 +213,7 @@ fn writes_have_a_budget() {
         wishes: Arc::default(),
         writes: 2,
         earned: Instant::now(),
+        minimum_fans: watch::Sender::new(None),
     };
     assert!(desk.pay().is_ok() && desk.pay().is_ok());
     assert!(desk.pay().unwrap_err().contains("too often"));
@@ -247,4 +248,22 @@ fn the_keepers_lines_are_told_in_bounded_pieces() {
         answers += 1;
     }
     assert_eq!((last, answers), (500, 4));
+}
+
+#[test]
+fn the_keeper_knows_the_owners_fans_from_the_files_before_the_miner_can_ask_for_them() {
+    let office = Office::new("[cooling]\nminimum_fans = 3\n");
+    let fans = office.scribe.minimum_fans();
+    assert_eq!(*fans.borrow(), Some(3));
+    let write = |text: &str| fs::write(office.directory.path().join("c.toml"), text).unwrap();
+    write("[cooling]\nminimum_fans = 4\n");
+    assert!(matches!(office.ask(&Ask::Read), Told::Files(_)));
+    assert_eq!(*fans.borrow(), Some(4));
+    // A file that is wrong at the moment lets nobody ask for fewer.
+    write("[cooling]\nminimum_fans = \"few\"\n");
+    assert!(matches!(office.ask(&Ask::Read), Told::Files(_)));
+    assert_eq!(*fans.borrow(), Some(4));
+    write("");
+    assert!(matches!(office.ask(&Ask::Read), Told::Files(_)));
+    assert_eq!(*fans.borrow(), None);
 }

@@ -1,5 +1,6 @@
 //! What the guard is told, and what it says.
 
+use super::super::cooling::CoolingRoom;
 use super::super::proofs::LoopRule;
 use super::super::state::State;
 use crate::link::Loop;
@@ -26,6 +27,8 @@ pub struct Settings {
     pub hash_boards: Vec<Option<String>>,
     /// Sensors, fans and their limits.
     pub thermal: thermal::Settings,
+    /// What of the cooling can be chosen while the machine runs.
+    pub cooling: CoolingRoom,
     /// Name of the supply's part.
     pub supply: String,
     /// Whether the supply has an enable line, so that it can be switched off without its answer.

@@ -48,6 +48,7 @@ fn settings() -> Settings {
             fans_required: 2,
             duty_minimum: DutyPercent(15.0),
         },
+        cooling: crate::keeper::cooling::CoolingRoom::default(),
         supply: "bench".into(),
         has_enable_line: true,
         controllers: vec![false, true],

@@ -9,7 +9,7 @@ mod supply;
 pub use settings::Choices;
 pub use supply::ask as ask_supply;
 
-use super::task::Machine;
+use super::setup::Machine;
 use super::worker::Worker;
 use super::workers::{FanWorker, Line, LinesWorker, Placed, SensorWorker, SupplyWorker};
 use cgminer_board::assembly::AssemblyError;

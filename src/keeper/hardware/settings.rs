@@ -1,5 +1,6 @@
 //! What the guard has to know of a machine: the board file, narrowed by what the owner chose.
 
+use crate::keeper::cooling::{CoolingRoom, TargetRoom};
 use crate::keeper::guard::Settings;
 use cgminer_board::file::{BoardFile, Role, SensorSpec, SupplySpec, Tiers as FileTiers};
 use cgminer_board::limits;
@@ -49,6 +50,7 @@ pub(super) fn guard(board: &BoardFile, supply: Option<&SupplySpec>, choices: &Ch
         absent: Vec::new(),
         hash_boards: Vec::new(),
         thermal: thermal(board, choices),
+        cooling: cooling(board, choices),
         supply: supply.map_or_else(
             || "none".to_owned(),
             |supply| format!("{:?}", supply.part).to_lowercase(),
@@ -96,6 +98,40 @@ fn thermal(board: &BoardFile, choices: &Choices) -> thermal::Settings {
     }
 }
 
+/// What the board leaves to choose: found by choosing far too low and far too high.
+fn cooling(board: &BoardFile, choices: &Choices) -> CoolingRoom {
+    let with = |target| {
+        let choices = Choices {
+            target,
+            ..Choices::default()
+        };
+        thermal(board, &choices)
+    };
+    let (usual, lowest, highest) = (
+        with(None),
+        with(Some(Celsius(f32::MIN))),
+        with(Some(Celsius(f32::MAX))),
+    );
+    let bounds = lowest.points.iter().zip(&highest.points);
+    let targets = usual.points.iter().zip(bounds).enumerate();
+    CoolingRoom {
+        fans_least: usual.fans_required,
+        fans_owner: choices
+            .fans_required
+            .unwrap_or(0)
+            .min(usual.fans.len() as u8),
+        targets: targets
+            .map(|(point, (usual, (lowest, highest)))| TargetRoom {
+                point,
+                usual: usual.tiers.target,
+                lowest: lowest.tiers.target,
+                highest: highest.tiers.target,
+            })
+            .filter(|room| room.lowest != room.highest)
+            .collect(),
+    }
+}
+
 /// The part's own temperature, then those of its diodes.
 fn points(board: &BoardFile, sensor: &SensorSpec, choices: &Choices) -> Vec<Point> {
     let own = std::iter::once((sensor.name.clone(), sensor.role));
@@ -131,7 +167,9 @@ fn tiers(board: &BoardFile, role: Role, choices: &Choices) -> Tiers {
         .iter()
         .any(|sensor| sensor.role == Role::Chip || sensor.remotes.contains(&Role::Chip));
     let hottest_kind = if has_chips { Role::Chip } else { Role::Pcb };
-    let highest = (hot_c.0 - BELOW_HOT).max(target_c.0);
+    let highest = (hot_c.0 - BELOW_HOT)
+        .min(limits::TARGET_MAX.0)
+        .max(target_c.0);
     let chosen = choices
         .target
         .filter(|_| role == hottest_kind)
@@ -158,7 +196,11 @@ fn fan_mode(board: &BoardFile, choices: &Choices) -> FanMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keeper::guard::Guard;
+    use crate::keeper::requests::Asker;
+    use crate::link::Request;
     use cgminer_board::file::Catalog;
+    use cgminer_board::moment::Moment;
 
     fn settings_of(name: &str, choices: &Choices) -> Settings {
         let catalog = Catalog::load(None).unwrap();
@@ -215,6 +257,84 @@ mod tests {
                 .iter()
                 .all(|point| point.tiers.target == Celsius(50.0))
         );
+    }
+
+    #[test]
+    fn the_cooling_of_a_running_machine_stays_within_the_board_file() {
+        let mut guard = Guard::new(
+            settings_of("l7", &Choices::default()),
+            None,
+            Moment::default(),
+        );
+        let ask = |guard: &mut Guard, target: Option<f32>, minimum_fans| {
+            let target = target.map(Celsius);
+            let request = Request::SetCooling {
+                target,
+                minimum_fans,
+            };
+            guard.request(Asker::Miner, request, Moment::default())
+        };
+        let before = guard.settings.thermal.clone();
+        for (target, fans) in [
+            (Some(500.0), None),
+            (Some(-10.0), None),
+            (Some(f32::NAN), None),
+            (None, Some(200)),
+        ] {
+            assert!(
+                ask(&mut guard, target, fans).is_err(),
+                "{target:?} {fans:?}"
+            );
+            assert_eq!(guard.settings.thermal, before);
+        }
+        assert_eq!(ask(&mut guard, Some(50.0), Some(4)), Ok(()));
+        let chosen = settings_of(
+            "l7",
+            &Choices {
+                target: Some(Celsius(50.0)),
+                fans_required: Some(4),
+                ..Choices::default()
+            },
+        );
+        assert_eq!(guard.settings.thermal, chosen.thermal);
+        assert_eq!(*guard.thermal.settings(), chosen.thermal);
+        assert_eq!(ask(&mut guard, None, Some(0)), Ok(()));
+        assert_eq!(guard.settings.thermal, before);
+        // A miner that was taken over cannot go below what the owner's own file says.
+        guard.owner_counts_on(Some(4));
+        for fewer in [None, Some(3)] {
+            let refused = ask(&mut guard, None, fewer).unwrap_err();
+            assert!(
+                refused.to_string().contains("the owner's configuration"),
+                "{refused}"
+            );
+        }
+        assert_eq!(ask(&mut guard, None, Some(4)), Ok(()));
+        assert_eq!(guard.settings.thermal.fans_required, 4);
+        // An owner who counts on more fans than there are does not lock the machine.
+        guard.owner_counts_on(Some(200));
+        assert_eq!(ask(&mut guard, None, Some(4)), Ok(()));
+        guard.owner_counts_on(None);
+        assert_eq!(ask(&mut guard, None, None), Ok(()));
+        assert_eq!(guard.settings.thermal, before);
+    }
+
+    #[test]
+    fn no_board_file_lets_a_target_above_the_constant_be_chosen() {
+        for board in Catalog::load(None).unwrap().iter() {
+            let settings = guard(board, board.supply.as_ref(), &Choices::default());
+            assert!(!settings.cooling.targets.is_empty(), "{}", board.name);
+            for room in &settings.cooling.targets {
+                let point = &settings.thermal.points[room.point];
+                assert!(
+                    room.highest <= Celsius(limits::TARGET_MAX.0.max(room.usual.0)),
+                    "{}",
+                    board.name
+                );
+                assert!(room.highest < point.tiers.hot, "{}", board.name);
+                assert!(room.lowest >= limits::LOWEST_LIMIT, "{}", board.name);
+            }
+        }
     }
 
     #[test]

@@ -26,7 +26,9 @@ use tokio::task::spawn_blocking;
 /// Sections that take force as a whole while the machine runs.
 const LIVE_SECTIONS: [&str; 5] = ["pool", "pools", "token", "alerts", "alert_target"];
 /// Fields of other sections that do.
-const LIVE_FIELDS: [&str; 12] = [
+const LIVE_FIELDS: [&str; 14] = [
+    "cooling.target",
+    "cooling.minimum_fans",
     "log.level",
     "chains.frequency",
     "api.origins",
@@ -319,16 +321,26 @@ impl Settings {
         let fans = |config: &Config| Request::SetFanMode {
             mode: config.cooling.fan_mode(),
         };
+        let cooling = |config: &Config| Request::SetCooling {
+            target: config.cooling.target,
+            minimum_fans: config.cooling.minimum_fans,
+        };
         let mut undo = Vec::new();
         for (old, new) in [
             (voltage(&self.config), voltage(new)),
             (fans(&self.config), fans(new)),
+            (cooling(&self.config), cooling(new)),
         ] {
-            let is_news = !self.keeper_knows && matches!(new, Request::SetFanMode { .. });
+            let is_news = !self.keeper_knows && !matches!(new, Request::SetVoltage { .. });
             if old == new && !is_news {
                 continue;
             }
             if let Err(error) = self.keeper.request(new).await {
+                if old == new && matches!(new, Request::SetCooling { .. }) {
+                    // What the files said at the start the keeper has narrowed to what the board allows, and goes on with.
+                    tracing::warn!("[cooling] does not hold as it is written: {error}");
+                    continue;
+                }
                 for request in undo {
                     let _ = self.keeper.request(request).await;
                 }

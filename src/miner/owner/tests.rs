@@ -5,6 +5,7 @@ use crate::config::scribe::Scribe;
 use crate::config::{Role, hash};
 use crate::link::{Down, KeeperEnd, Refusal, Up, in_process};
 use cgminer_board::thermal::FanMode;
+use cgminer_hal::units::Celsius;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -113,7 +114,7 @@ impl House {
     }
 }
 
-/// A keeper that grants all but 20 V.
+/// A keeper that grants all but 20 V and a target of 90 C.
 async fn obey(mut end: KeeperEnd, tell: mpsc::UnboundedSender<Request>) {
     while let Ok(message) = end.receive().await {
         let Down::Request { id, request } = message else {
@@ -121,6 +122,14 @@ async fn obey(mut end: KeeperEnd, tell: mpsc::UnboundedSender<Request>) {
         };
         let result = match request {
             Request::SetVoltage { voltage } if voltage.0 > 15_000 => Err(Refusal::OperatorOnly),
+            Request::SetCooling {
+                target: Some(asked),
+                ..
+            } if asked.0 >= 90.0 => Err(Refusal::TargetOutOfLimits {
+                asked,
+                lowest: Celsius(20.0),
+                highest: Celsius(75.0),
+            }),
             _ => Ok(()),
         };
         let _ = tell.send(request);
@@ -282,6 +291,47 @@ async fn fans_and_voltage_are_asked_of_the_keeper_and_what_it_refuses_is_not_wri
         last.contains(&Request::SetFanMode { mode: auto }),
         "{last:?}"
     );
+}
+
+#[tokio::test]
+async fn a_changed_target_is_asked_of_the_keeper_and_touches_no_chip() {
+    let mut house = House::new(FILE);
+    house.order(Order::ReloadConfig).await.unwrap();
+    house.requests();
+    let text = |target: u8| format!("{FILE}[cooling]\ntarget = {target}\nminimum_fans = 3\n");
+    std::fs::write(house.file(), text(55)).unwrap();
+    let outcome = house.order(Order::ReloadConfig).await.unwrap();
+    assert_eq!(outcome["restart_needed"], json!([]));
+    let asked = Request::SetCooling {
+        target: Some(Celsius(55.0)),
+        minimum_fans: Some(3),
+    };
+    assert_eq!(house.requests(), [asked]);
+    assert!(house.wishes.iter().all(|wish| !wish.has_changed().unwrap()));
+    assert_eq!(house.replaced_pools(), None);
+    // What the keeper refuses is told with its reason and is not in force.
+    std::fs::write(house.file(), text(90)).unwrap();
+    let refused = house.order(Order::ReloadConfig).await.unwrap_err();
+    assert_eq!(refused.code, "refused");
+    assert!(
+        refused.message.contains("this board allows"),
+        "{}",
+        refused.message
+    );
+    let read = house.order(Order::ReadConfig).await.unwrap();
+    assert_eq!(read["in_force"]["cooling"]["target"], json!(55.0));
+}
+
+#[tokio::test]
+async fn a_start_whose_target_the_keeper_narrowed_goes_on_and_takes_other_changes() {
+    let text = format!("{FILE}[cooling]\ntarget = 90\n");
+    let mut house = House::new(&text);
+    house.order(Order::ReloadConfig).await.unwrap();
+    house.requests();
+    let louder = format!("{text}[chains]\nvoltage = 13000\n");
+    house.order(Order::ReplaceConfig(louder)).await.unwrap();
+    let voltage = Millivolts(13_000);
+    assert_eq!(house.requests(), [Request::SetVoltage { voltage }]);
 }
 
 #[tokio::test]

@@ -134,6 +134,7 @@ impl Rig {
             socket: Some(self.socket()),
             placement: Placement::Task,
             status,
+            owners_fans: tokio::sync::watch::channel(None).1,
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let host = TaskHost::new(self.miner());
