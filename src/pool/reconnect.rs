@@ -195,10 +195,7 @@ impl<D: Dialect> Task<D> {
         self.status.lines = counters.lines;
         self.forget_session();
         self.discard_shares();
-        // The losses first: the manager weighs them when it sees that the job is gone.
-        self.report();
-        self.ports.publish(None);
-        match left {
+        let next_try = match left {
             Left::NotWanted => {
                 tracing::info!(pool = %self.url, "disconnected: not wanted now");
                 now
@@ -210,7 +207,11 @@ impl<D: Dialect> Task<D> {
             }
             Left::Ended(reason) => self.failed(&reason.to_string(), reason.is_refusal()),
             Left::Broken(error) => self.failed(&format!("connection lost: {error}"), false),
-        }
+        };
+        // Failure and losses first: the manager weighs them when it sees that the job is gone.
+        self.report();
+        self.ports.publish(None);
+        next_try
     }
 
     async fn converse(&mut self, session: &mut D::Session, stream: &mut dyn Stream) -> Left {

@@ -1,11 +1,13 @@
 //! Which pool the chains work for: decisions without I/O, told the time and the work done.
 
 mod failover;
+mod proven;
 mod sharing;
 mod trust;
 
 use super::settings::{Place, StrategyKind};
 use failover::Failover;
+use proven::Proven;
 use sharing::{RoundRobin, Sharing};
 use tokio::time::Instant;
 use trust::Trust;
@@ -60,6 +62,7 @@ pub struct Strategy {
     accounts: Vec<f64>,
     counted: Option<f64>,
     trust: Trust,
+    proven: Proven,
     rule: Rule,
 }
 
@@ -93,6 +96,7 @@ impl Strategy {
             accounts: vec![0.0; pools],
             counted: None,
             trust: Trust::new(pools),
+            proven: Proven::new(pools),
             rule: Rule::new(kind, pools),
         }
     }
@@ -117,6 +121,7 @@ impl Strategy {
             self.preferred = stayed.collect();
         }
         if self.kind == kind {
+            self.proven.remap(from);
             match &mut self.rule {
                 Rule::Failover(rule) => rule.remap(from),
                 // Its turn goes on with the active pool.
@@ -125,6 +130,7 @@ impl Strategy {
             }
         } else {
             self.kind = kind;
+            self.proven = Proven::new(from.len());
             self.rule = Rule::new(kind, from.len());
         }
         self.put_in_order();
@@ -147,6 +153,7 @@ impl Strategy {
         if pool >= self.order.len() || !self.kind.has_a_first() {
             return;
         }
+        self.trust.forgive(pool);
         match &mut self.rule {
             Rule::Failover(_) => {}
             Rule::RoundRobin(rule) => return rule.call(pool),
@@ -154,7 +161,6 @@ impl Strategy {
         }
         self.preferred.retain(|each| *each != pool);
         self.preferred.insert(0, pool);
-        self.trust.forgive(pool);
         self.put_in_order();
     }
 
@@ -172,11 +178,15 @@ impl Strategy {
         if let Some(account) = self.active.and_then(|active| self.accounts.get_mut(active)) {
             *account += done;
         }
-        let (trust, order) = (&mut self.trust, &self.order);
+        let (trust, order, active) = (&mut self.trust, &self.order, self.active);
+        // One line of succession, or one in each group, has a better and a worse pool: there trust is asked for in place.
+        let is_flat = !matches!(self.kind, StrategyKind::Failover | StrategyKind::Groups);
+        let proven = is_flat.then(|| self.proven.among(trust, pools, active, done, now));
+        let pools = proven.as_deref().unwrap_or(pools);
         let decision = match &mut self.rule {
             Rule::Failover(rule) => rule.decide(trust, pools, order, done, now),
-            Rule::RoundRobin(rule) => rule.decide(pools, order, self.active, done, now),
-            Rule::Sharing(rule) => rule.decide(trust, pools, order, self.active, done, now),
+            Rule::RoundRobin(rule) => rule.decide(pools, order, active, done, now),
+            Rule::Sharing(rule) => rule.decide(trust, pools, order, active, done, now),
         };
         self.active = decision.pool;
         decision

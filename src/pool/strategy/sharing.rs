@@ -196,7 +196,7 @@ impl Sharing {
         }
         let reason = match (furthest_behind, chosen) {
             (Some(_), _) => "it has its part of the work",
-            (None, Some(_)) => "no pool with a quota is ready",
+            (None, Some(_)) => "no pool with a quota can be worked for",
             (None, None) => "no pool is ready",
         };
         Decision {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 mod changes;
 mod groups;
+mod returning;
 
 const RATE: f64 = 1e14;
 
@@ -275,6 +276,11 @@ fn the_work_of_a_dead_pool_goes_to_the_others_at_once() {
         "a quota of 0 is better than no work"
     );
     bench.up(0);
+    assert_eq!(
+        bench.run((2 * RETURN_AFTER).saturating_sub(SECOND)),
+        Some(2),
+        "it has failed within minutes, and another does the work"
+    );
     assert_eq!(bench.run(SECOND), Some(0));
 }
 
