@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs fuzz targets with the stable compiler: fuzz/run.sh SECONDS [NAME...]. All targets when none is named.
-# An input that panics is kept in fuzz/artifacts and makes the script fail.
+# Runs fuzz targets with the stable compiler: fuzz/run.sh SECONDS [NAME...]. All targets when none is named, two at a time
+# (FUZZ_JOBS). An input that panics is kept in fuzz/artifacts and makes the script fail.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,21 +14,28 @@ export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-co
 export CARGO_PROFILE_RELEASE_OPT_LEVEL=2 CARGO_PROFILE_RELEASE_LTO=off
 # With --target the build scripts are left without the coverage that only targets can link.
 cargo build --release --target "$host"
+programs=${CARGO_TARGET_DIR:-target}/$host/release
 
 [ $# -gt 0 ] || mapfile -t names < <(sed -n 's/^name = "\(.*\)"$/\1/p' Cargo.toml | grep -v '^cgminer-rs-fuzz$')
 [ $# -eq 0 ] || names=("$@")
 mkdir -p artifacts
-failed=0
-for name in "${names[@]}"; do
+python3 seeds.py corpus
+
+fuzz() {
+    local name=$1 log=artifacts/$1.log
     mkdir -p "corpus/$name"
-    log=artifacts/$name.log
-    if "target/$host/release/$name" "corpus/$name" -max_total_time="$seconds" -rss_limit_mb=1024 \
+    # An input that takes a minute hangs, however slow the machine is.
+    if "$programs/$name" "corpus/$name" -max_total_time="$seconds" -rss_limit_mb=1024 -timeout=60 \
         -artifact_prefix="artifacts/$name-" -print_final_stats=1 >"$log" 2>&1; then
-        echo "fuzz: $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs, none panicked"
+        echo "fuzz: $name: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") runs," \
+            "$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$log" | tail -n 1) edges, none panicked"
     else
         echo "fuzz: $name FAILED, see fuzz/$log"
         tail -n 20 "$log"
-        failed=1
+        return 1
     fi
-done
-exit "$failed"
+}
+
+export -f fuzz
+export programs seconds
+printf '%s\n' "${names[@]}" | xargs -P "${FUZZ_JOBS:-2}" -I '{}' bash -c 'fuzz "$1"' fuzz '{}'
