@@ -194,7 +194,13 @@ impl Sensor {
         if !self.is_stuck(now, around) {
             return;
         }
-        self.fault = Some(SensorFault::Stuck);
+        match self.fault {
+            None | Some(SensorFault::Stuck) => self.fault = Some(SensorFault::Stuck),
+            // The part's own temperature, which stands in, does not move.
+            Some(SensorFault::DiodeOpen) => {}
+            // No value came that could have moved; the age of the last one tells already.
+            Some(_) => return,
+        }
         // Nothing was seen since the value last changed; that is the age of what is known.
         if let (Some(believed), Some(unchanged)) = (self.believed.as_mut(), self.unchanged) {
             believed.at = believed.at.min(unchanged.since);

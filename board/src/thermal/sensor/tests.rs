@@ -205,6 +205,29 @@ fn a_reading_that_stands_still_while_others_move_is_stuck() {
 }
 
 #[test]
+fn a_sensor_that_gives_no_value_is_never_called_stuck() {
+    let around = |second: u32| Surroundings {
+        heated_since: Some(Moment::START),
+        others: Some(Celsius(50.0 + second as f32 * 0.5)),
+        ..POWERED
+    };
+    for (observation, fault) in [
+        (Observation::Unreadable, SensorFault::Unreadable),
+        (Observation::Value(Celsius(0.0)), SensorFault::Zero),
+    ] {
+        let mut sensor = constant(10, around);
+        for second in 11..=60 {
+            let now = at(second as f32);
+            sensor.observe(observation, now, &around(second));
+            sensor.judge(now, &around(second));
+        }
+        let view = sensor.view(at(60.0), &around(60));
+        assert_eq!(view.fault, Some(fault));
+        assert!(view.acted_on.unwrap().0 > 55.0 + 40.0, "{view:?}");
+    }
+}
+
+#[test]
 fn a_reading_that_stands_still_on_a_chain_without_heat_is_not_stuck() {
     let around = |second: u32| Surroundings {
         others: Some(Celsius(50.0 + second as f32)),
