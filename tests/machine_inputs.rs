@@ -69,6 +69,7 @@ impl Bench {
         let (sender, status) = watch::channel(None);
         let setup = Setup {
             kept: kept.path().join("keeper.json"),
+            boot: None,
             socket: None,
             placement: Placement::Task,
             status: sender,
@@ -184,6 +185,7 @@ async fn a_keeper_that_cannot_begin_leaves_no_watchdog_running() {
     let kept = tempfile::tempdir().unwrap();
     let setup = Setup {
         kept: kept.path().join("keeper.json"),
+        boot: None,
         socket: Some("/proc/nowhere/keeper.sock".into()),
         placement: Placement::Task,
         status: watch::channel(None).0,

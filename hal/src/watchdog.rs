@@ -15,6 +15,12 @@ pub trait Watchdog: Send {
     /// Asks for a time-out and returns the one that the device took.
     fn set_timeout(&mut self, timeout: Duration) -> Result<Duration, WatchdogError>;
 
+    /// Whether its driver says that it was this watchdog that reset the machine before the present start. `false` proves
+    /// nothing: most drivers do not know.
+    fn has_reset_machine(&self) -> bool {
+        false
+    }
+
     /// Stops the watchdog, for a wanted stop only.
     ///
     /// # Errors

@@ -136,6 +136,7 @@ pub fn setup(
     places::prepare(config, emulated)?;
     Ok(Setup {
         kept: places::kept(config, emulated),
+        boot: cgminer_hal::linux::boot::id(),
         socket: Some(places::operator_socket(&config.api.run_directory)),
         placement: Placement::Thread,
         status: watch::Sender::new(None),

@@ -1,9 +1,10 @@
 //! The kept file at work: written on a thread that may wait for a flash, so that no decision does.
 
-use super::kept::{HARMLESS_AFTER, Kept};
+use super::guard::LastKeeper;
+use super::kept::{Boot, HARMLESS_AFTER, Kept};
+use super::setup::Setup;
 use super::status::Latch;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
@@ -17,6 +18,7 @@ const CLOCK_SET: u64 = 1_704_067_200;
 /// The kept file, or what is left without it.
 pub(super) struct Files {
     latch: Option<Latch>,
+    last_end: LastKeeper,
     kept: Option<Kept>,
     writing: Option<oneshot::Receiver<(Kept, io::Result<()>)>>,
     retry_at: Option<Instant>,
@@ -25,21 +27,28 @@ pub(super) struct Files {
 
 impl Files {
     /// Reads the file and notes that a keeper runs.
-    pub(super) async fn begin(path: PathBuf) -> Self {
-        let begun = spawn_blocking(move || Kept::begin(&path)).await;
+    pub(super) async fn begin(setup: &Setup, watchdog_has_reset: bool) -> Self {
+        let path = setup.kept.clone();
+        let boot = Boot {
+            id: setup.boot.clone(),
+            watchdog_has_reset,
+        };
+        let begun = spawn_blocking(move || Kept::begin(&path, boot)).await;
         let (kept, written) = match begun {
             Ok((kept, written)) => (Some(kept), written),
             Err(error) => (None, Err(io::Error::other(error))),
         };
-        let unclean_ends = kept.as_ref().map_or(0, Kept::unclean_ends);
-        if unclean_ends > 0 {
-            tracing::warn!(
-                times = unclean_ends,
-                "the keeper before this one ended without a wanted stop: a crash, the watchdog or a cut of the mains"
-            );
+        let last_end = LastKeeper {
+            end: kept.as_ref().and_then(Kept::last_end),
+            unclean_ends: kept.as_ref().map_or(0, Kept::unclean_ends),
+        };
+        if let Some(end) = last_end.end.filter(|end| end.is_bad()) {
+            let times = last_end.unclean_ends;
+            tracing::warn!(times, "how the last run ended: {end}");
         }
         let mut files = Self {
             latch: kept.as_ref().and_then(Kept::latch),
+            last_end,
             kept,
             writing: None,
             retry_at: None,
@@ -52,6 +61,11 @@ impl Files {
     /// The latched cause on disk.
     pub(super) fn latch(&self) -> Option<Latch> {
         self.latch.clone()
+    }
+
+    /// How the keeper before this one ended.
+    pub(super) fn last_end(&self) -> LastKeeper {
+        self.last_end
     }
 
     /// Keeps what the guard has latched, or forgets it; to be called at every decision.

@@ -10,7 +10,7 @@ mod terms;
 mod tests;
 mod waiting;
 
-pub use terms::{Analog, Applied, Inputs, MinerEvent, MinerOrder, Outputs, Settings};
+pub use terms::{Analog, Applied, Inputs, LastKeeper, MinerEvent, MinerOrder, Outputs, Settings};
 
 use super::cause::Cause;
 use super::liveness::Liveness;

@@ -5,7 +5,7 @@
 //! timer.
 
 use super::cause::Cause;
-use super::status::Latch;
+use super::status::{LastEnd, Latch};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -32,6 +32,18 @@ struct Content {
     running: bool,
     unclean_ends: u32,
     latch: Option<Latch>,
+    /// Which start of the kernel the last keeper ran in, where that was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    boot: Option<String>,
+}
+
+/// The present start of the kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// Which one it is; none where nobody knows.
+    pub id: Option<String>,
+    /// Whether the watchdog's driver says that the watchdog reset the machine before it.
+    pub watchdog_has_reset: bool,
 }
 
 /// The file.
@@ -39,18 +51,25 @@ struct Content {
 pub struct Kept {
     path: PathBuf,
     content: Content,
+    last_end: Option<LastEnd>,
 }
 
 impl Kept {
     /// Reads the file and notes that a keeper runs. A file that cannot be understood latches: nobody knows why it was
     /// written. The error of writing is given beside, for the log: a full flash is no reason not to keep watch.
-    pub fn begin(path: &Path) -> (Self, io::Result<()>) {
-        let mut content = match read(path) {
-            Ok(content) => content,
-            Err(what) => Content {
-                latch: Some(latch(Cause::KeptCauseUnreadable { what })),
-                ..Content::default()
-            },
+    pub fn begin(path: &Path, boot: Boot) -> (Self, io::Result<()>) {
+        let (mut content, last_end) = match read(path) {
+            Ok(content) => {
+                let last_end = last_end(&content, &boot);
+                (content, last_end)
+            }
+            Err(what) => {
+                let content = Content {
+                    latch: Some(latch(Cause::KeptCauseUnreadable { what })),
+                    ..Content::default()
+                };
+                (content, None)
+            }
         };
         if content.running {
             content.unclean_ends = content.unclean_ends.saturating_add(1);
@@ -62,12 +81,20 @@ impl Kept {
         }
         content.format = FORMAT;
         content.running = true;
+        content.boot = boot.id;
         let kept = Self {
             path: path.to_owned(),
             content,
+            last_end,
         };
         let written = kept.write();
         (kept, written)
+    }
+
+    /// How the keeper before this one ended; none when nobody knows, as at the very first start.
+    #[must_use]
+    pub fn last_end(&self) -> Option<LastEnd> {
+        self.last_end
     }
 
     /// The latched cause that was kept.
@@ -170,8 +197,33 @@ pub fn clear(path: &Path) -> io::Result<()> {
         latch: None,
         ..read(path).unwrap_or_default()
     };
-    let path = path.to_owned();
-    Kept { path, content }.write()
+    let kept = Kept {
+        path: path.to_owned(),
+        content,
+        last_end: None,
+    };
+    kept.write()
+}
+
+/// How the keeper that wrote a file ended, seen from the present start of the kernel. A watchdog's flag stays up until the
+/// next reset, so it says nothing of what happened since the kernel started.
+fn last_end(content: &Content, boot: &Boot) -> Option<LastEnd> {
+    // No keeper has written it.
+    if content.format != FORMAT {
+        return None;
+    }
+    let same = match (&content.boot, &boot.id) {
+        (Some(then), Some(now)) => Some(then == now),
+        _ => None,
+    };
+    Some(match (content.running, same, boot.watchdog_has_reset) {
+        (true, Some(true), _) => LastEnd::Crash,
+        (true, _, true) => LastEnd::Watchdog,
+        (true, Some(false), false) => LastEnd::Reset,
+        (true, None, false) => LastEnd::Unclean,
+        (false, Some(false), true) => LastEnd::Watchdog,
+        (false, ..) => LastEnd::WantedStop,
+    })
 }
 
 /// What is not allowed must not look like a damaged file.
@@ -232,17 +284,17 @@ mod tests {
     fn a_latched_cause_outlives_the_keeper_until_it_is_cleared() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state/keeper.json");
-        let (mut kept, written) = Kept::begin(&path);
+        let (mut kept, written) = Kept::begin(&path, Boot::default());
         written.unwrap();
         assert_eq!(kept.latch(), None);
         kept.keep(Some(&no_temperature())).unwrap();
 
-        let (mut kept, written) = Kept::begin(&path);
+        let (mut kept, written) = Kept::begin(&path, Boot::default());
         written.unwrap();
         let read = kept.latch().unwrap();
         assert_eq!((read.cause, read.kept), (no_temperature().cause, true));
         kept.keep(None).unwrap();
-        assert_eq!(Kept::begin(&path).0.latch(), None);
+        assert_eq!(Kept::begin(&path, Boot::default()).0.latch(), None);
     }
 
     #[test]
@@ -251,21 +303,72 @@ mod tests {
         let path = directory.path().join("keeper.json");
         let starts = |count, end: &dyn Fn(&mut Kept)| {
             for _ in 0..count {
-                let (mut kept, written) = Kept::begin(&path);
+                let (mut kept, written) = Kept::begin(&path, Boot::default());
                 written.unwrap();
                 end(&mut kept);
             }
         };
         starts(20, &|kept| kept.end().unwrap());
         starts(20, &|kept| kept.harmless().unwrap());
-        assert_eq!(Kept::begin(&path).0.latch(), None);
+        assert_eq!(Kept::begin(&path, Boot::default()).0.latch(), None);
         starts(UNCLEAN_ENDS_MAX - 3, &|_| {});
         // With the two that only looked.
-        assert_eq!(Kept::begin(&path).0.unclean_ends(), UNCLEAN_ENDS_MAX - 1);
-        let latch = Kept::begin(&path).0.latch().unwrap();
+        assert_eq!(
+            Kept::begin(&path, Boot::default()).0.unclean_ends(),
+            UNCLEAN_ENDS_MAX - 1
+        );
+        let latch = Kept::begin(&path, Boot::default()).0.latch().unwrap();
         assert!(
             matches!(latch.cause, Cause::UncleanBoots { .. }),
             "{latch:?}"
+        );
+    }
+
+    #[test]
+    fn how_the_keeper_before_ended_is_told_by_file_kernel_and_watchdog() {
+        let boot = |id: Option<&str>, watchdog_has_reset| Boot {
+            id: id.map(Into::into),
+            watchdog_has_reset,
+        };
+        // Whether the one before was stopped, where it ran, and what is known when the next one starts.
+        for (stopped, ran, starts, expected) in [
+            (false, Some("a"), boot(Some("a"), false), LastEnd::Crash),
+            (false, Some("a"), boot(Some("a"), true), LastEnd::Crash),
+            (false, Some("a"), boot(Some("b"), true), LastEnd::Watchdog),
+            (false, Some("a"), boot(Some("b"), false), LastEnd::Reset),
+            (false, None, boot(Some("b"), true), LastEnd::Watchdog),
+            (false, None, boot(Some("b"), false), LastEnd::Unclean),
+            (false, Some("a"), boot(None, false), LastEnd::Unclean),
+            (true, Some("a"), boot(Some("a"), true), LastEnd::WantedStop),
+            (true, Some("a"), boot(Some("b"), false), LastEnd::WantedStop),
+            (true, Some("a"), boot(Some("b"), true), LastEnd::Watchdog),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("keeper.json");
+            let (mut kept, _) = Kept::begin(&path, boot(ran, false));
+            assert_eq!(kept.last_end(), None, "nobody was before the first");
+            if stopped {
+                kept.end().unwrap();
+            }
+            let (next, _) = Kept::begin(&path, starts.clone());
+            assert_eq!(
+                next.last_end(),
+                Some(expected),
+                "{stopped} {ran:?} {starts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_boot_is_still_understood() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keeper.json");
+        let text = r#"{"format":1,"running":true,"unclean_ends":2,"latch":null}"#;
+        fs::write(&path, text).unwrap();
+        let kept = Kept::begin(&path, Boot::default()).0;
+        assert_eq!(
+            (kept.last_end(), kept.unclean_ends()),
+            (Some(LastEnd::Unclean), 3)
         );
     }
 
@@ -280,14 +383,14 @@ mod tests {
             r#"{"format":9,"running":false,"unclean_ends":0,"latch":null}"#,
         ] {
             fs::write(&path, text).unwrap();
-            let latch = Kept::begin(&path).0.latch().unwrap();
+            let latch = Kept::begin(&path, Boot::default()).0.latch().unwrap();
             assert!(
                 matches!(latch.cause, Cause::KeptCauseUnreadable { .. }),
                 "{text}"
             );
         }
         fs::write(&path, vec![b' '; LONGEST as usize + 1]).unwrap();
-        assert!(Kept::begin(&path).0.latch().is_some());
+        assert!(Kept::begin(&path, Boot::default()).0.latch().is_some());
     }
 
     #[test]
@@ -295,7 +398,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keeper.json");
         assert_eq!(latched(&path).unwrap(), None);
-        let (mut kept, _) = Kept::begin(&path);
+        let (mut kept, _) = Kept::begin(&path, Boot::default());
         kept.keep(Some(&no_temperature())).unwrap();
         assert_eq!(
             latched(&path).unwrap().unwrap().cause,
@@ -306,14 +409,14 @@ mod tests {
         fs::write(&path, "{").unwrap();
         assert!(latched(&path).unwrap().is_some());
         clear(&path).unwrap();
-        assert_eq!(Kept::begin(&path).0.latch(), None);
+        assert_eq!(Kept::begin(&path, Boot::default()).0.latch(), None);
     }
 
     #[test]
     fn nothing_is_written_when_nothing_is_new() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keeper.json");
-        let (mut kept, _) = Kept::begin(&path);
+        let (mut kept, _) = Kept::begin(&path, Boot::default());
         kept.keep(Some(&no_temperature())).unwrap();
         fs::remove_file(&path).unwrap();
         kept.keep(Some(&no_temperature())).unwrap();
@@ -326,7 +429,8 @@ mod tests {
 
     #[test]
     fn a_directory_that_cannot_be_written_is_an_error_and_no_end() {
-        let (mut kept, written) = Kept::begin(Path::new("/proc/no/such/keeper.json"));
+        let (mut kept, written) =
+            Kept::begin(Path::new("/proc/no/such/keeper.json"), Boot::default());
         assert!(written.is_err());
         assert!(kept.keep(Some(&no_temperature())).is_err());
         assert!(
@@ -341,7 +445,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("keeper.json");
             fs::write(&path, bytes).unwrap();
-            prop_assert!(Kept::begin(&path).0.latch().is_some());
+            prop_assert!(Kept::begin(&path, Boot::default()).0.latch().is_some());
         }
     }
 }

@@ -25,6 +25,8 @@ pub struct Machine {
 pub struct Setup {
     /// The file that outlives a reboot.
     pub kept: PathBuf,
+    /// Which start of the kernel this is, so that a crash is told from a reset; none where nobody knows.
+    pub boot: Option<String>,
     /// The socket that an operator's tool speaks to; none: no such tool.
     pub socket: Option<PathBuf>,
     /// Where the workers run.

@@ -46,6 +46,8 @@ impl Guard {
                     .filter(|_| self.state == super::State::CoolDown)
                     .map(|at| seconds(at.since(now))),
             },
+            last_end: self.settings.last_end.end,
+            unclean_ends: self.settings.last_end.unclean_ends,
             latched: self.latch.clone(),
             watchdog,
             locate: self.wishes.locate,

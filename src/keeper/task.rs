@@ -51,6 +51,8 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, KeeperError> {
     let watchdog = machine.watchdog.take();
+    machine.settings.watchdog_has_reset =
+        watchdog.as_deref().is_some_and(Watchdog::has_reset_machine);
     let mut keeper = match Keeper::begin(machine, host, &setup).await {
         Ok(keeper) => keeper,
         Err(error) => {
@@ -156,7 +158,8 @@ impl Keeper {
             workers.push(running);
         }
         let chains = usize::from(settings.thermal.chains);
-        let files = Files::begin(setup.kept.clone()).await;
+        let files = Files::begin(setup, settings.watchdog_has_reset).await;
+        settings.last_end = files.last_end();
         let status = setup.status.clone();
         let asked = match &setup.socket {
             Some(path) => operator::listen(path, status.subscribe()).map_err(|source| {

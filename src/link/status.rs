@@ -6,6 +6,7 @@ use cgminer_board::file::Quantity;
 use cgminer_board::power::{SupplyFault, VoltageLimits};
 use cgminer_board::thermal::{FanCondition, FanMode, SensorFault, Throttle, Tier, Tiers};
 use cgminer_hal::units::{Amperes, Celsius, DutyPercent, Millivolts, Rpm, Watts};
+use core::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The keeper's whole truth at one moment.
@@ -41,6 +42,10 @@ pub struct KeeperStatus {
     pub supply: SupplyStatus,
     /// Restarts after faults.
     pub restarts: RestartStatus,
+    /// How the keeper before this one ended; none when nobody knows.
+    pub last_end: Option<LastEnd>,
+    /// How many keepers in a row ended without a wanted stop, each soon after its start.
+    pub unclean_ends: u32,
     /// Why the machine stays off until an operator clears it.
     pub latched: Option<Latch>,
     /// The watchdog behind the keeper.
@@ -51,6 +56,51 @@ pub struct KeeperStatus {
     pub analog: Vec<AnalogStatus>,
     /// For how long the first token may be claimed from outside, since somebody pressed the button; null when it may not.
     pub claim_seconds: Option<f64>,
+}
+
+/// How a keeper ended, as far as the one after it can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastEnd {
+    /// As it was asked to.
+    WantedStop,
+    /// It ended by itself or was killed; the kernel has not been started since.
+    Crash,
+    /// The watchdog reset the machine, by the word of the watchdog's own driver.
+    Watchdog,
+    /// The kernel was started anew meanwhile, and the watchdog's driver does not know whether the watchdog did it.
+    Reset,
+    /// Without a wanted stop; more is not known.
+    Unclean,
+}
+
+impl LastEnd {
+    /// Whether something went wrong.
+    #[must_use]
+    pub const fn is_bad(self) -> bool {
+        !matches!(self, Self::WantedStop)
+    }
+}
+
+impl fmt::Display for LastEnd {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::WantedStop => "it was stopped as wanted",
+            Self::Crash => {
+                "the keeper ended without a wanted stop, and the machine was not reset since"
+            }
+            Self::Watchdog => {
+                "the watchdog reset the machine: the keeper had ended or hung, or the kernel had"
+            }
+            Self::Reset => {
+                "the machine was reset while the keeper ran or had crashed: by its watchdog, a cut of the mains, or a reset \
+                 from outside"
+            }
+            Self::Unclean => {
+                "the keeper ended without a wanted stop: a crash, the watchdog or a cut of the mains"
+            }
+        })
+    }
 }
 
 /// One temperature sensor.

@@ -48,6 +48,8 @@ pub enum Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
+    /// The run before this one ended without a wanted stop.
+    LastEnd,
     /// The keeper went into another state.
     KeeperState,
     /// The machine stays off until an operator clears it.
@@ -199,6 +201,11 @@ fn keeper_changes(before: Option<&KeeperStatus>, after: &KeeperStatus, changes: 
             message,
         });
     };
+    let bad_end = after.last_end.filter(|end| end.is_bad());
+    if let (None, Some(end)) = (before, bad_end) {
+        let message = format!("how the last run ended: {end}");
+        add(Severity::Warning, EventKind::LastEnd, "keeper", message);
+    }
     if before.is_none_or(|before| before.state != after.state) {
         let severity = match after.state {
             State::Dangerous | State::Latched | State::FanOnly => Severity::Error,

@@ -2,7 +2,9 @@
 
 use super::from_pools::name;
 use super::measured::{Measured, Unknown};
-use super::snapshot::{Analog, AnalogValue, Fan, Keeper, Latched, Restarts, Supply, Temperature};
+use super::snapshot::{
+    Analog, AnalogValue, Fan, Keeper, LastRun, Latched, Restarts, Supply, Temperature,
+};
 use crate::link::KeeperStatus;
 use crate::link::status::{AnalogReading, SensorStatus};
 use cgminer_board::file::Quantity;
@@ -38,6 +40,11 @@ pub fn keeper(status: Option<&KeeperStatus>, heard: Duration) -> Keeper {
                 .map(|seconds| (seconds - heard.as_secs_f64()).max(0.0)),
         }),
         last_cause: status.last_cause.as_ref().map(ToString::to_string),
+        last_end: status.last_end.map(|end| LastRun {
+            how: name(end),
+            text: end.to_string(),
+            unclean_ends: status.unclean_ends,
+        }),
         latched: status.latched.as_ref().map(|latch| Latched {
             cause: latch.cause.to_string(),
             unix_time: latch.unix_time,

@@ -4,8 +4,8 @@ use super::events::Seen;
 use super::{ChainInput, Inputs, SnapshotSource};
 use crate::chain::status::{ChainCounters, ChainPhase, ChainStatus, ChipCounters};
 use crate::link::status::{
-    AnalogReading, AnalogStatus, ChainSafety, FanStatus, KeeperStatus, Latch, RestartStatus,
-    SensorStatus, SupplyStatus, WatchdogStatus,
+    AnalogReading, AnalogStatus, ChainSafety, FanStatus, KeeperStatus, LastEnd, Latch,
+    RestartStatus, SensorStatus, SupplyStatus, WatchdogStatus,
 };
 use crate::link::{Cause, State};
 use crate::pool::record::{BlockBelow, Difficulties};
@@ -40,6 +40,8 @@ pub fn keeper() -> KeeperStatus {
         state_seconds: 60.0,
         reason: "power is on and confirmed".into(),
         last_cause: None,
+        last_end: Some(LastEnd::WantedStop),
+        unclean_ends: 0,
         tier: Tier::Normal,
         throttle: Throttle(100),
         fan_mode: FanMode::Auto,

@@ -161,6 +161,8 @@ pub struct Keeper {
     pub restarts: Option<Restarts>,
     /// What took the power away the last time.
     pub last_cause: Option<String>,
+    /// How the run before this one ended; null when nobody knows, as at the very first start.
+    pub last_end: Option<LastRun>,
     /// Why the machine stays off.
     pub latched: Option<Latched>,
     /// Whether the hardware watchdog runs.
@@ -182,6 +184,17 @@ pub struct Restarts {
     pub total: u32,
     /// Seconds until the next one.
     pub next_in_s: Option<f64>,
+}
+
+/// How the run before this one ended.
+#[derive(Clone, Debug, Serialize)]
+pub struct LastRun {
+    /// One of `wanted_stop`, `crash`, `watchdog`, `reset`, `unclean`.
+    pub how: String,
+    /// In words.
+    pub text: String,
+    /// Runs in a row that ended without a wanted stop, each soon after its start.
+    pub unclean_ends: u32,
 }
 
 /// Why the machine stays off.

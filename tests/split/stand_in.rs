@@ -217,6 +217,7 @@ impl Kept {
         let (status, seen) = watch::channel(None);
         let setup = Setup {
             kept: own.join("keeper.json"),
+            boot: None,
             socket: Some(own.join("keeper.sock")),
             placement: Placement::Thread,
             status,

@@ -1,5 +1,6 @@
 //! Real devices of a Linux control board.
 
+pub mod boot;
 mod devices;
 mod gpio;
 mod i2c;

@@ -10,6 +10,8 @@ use tokio::io::unix::AsyncFd;
 const TIOCSER_TEMT: libc::c_uint = 0x01;
 /// `asm-generic/ioctls.h`, the same on ARM and x86.
 const TIOCSERGETLSR: u32 = 0x5459;
+/// `_IOR('W', 2, int)` of `linux/watchdog.h`.
+const WDIOC_GETBOOTSTATUS: u32 = 0x8004_5702;
 /// `_IOWR('W', 6, int)` of `linux/watchdog.h`.
 const WDIOC_SETTIMEOUT: u32 = 0xC004_5706;
 /// `_IOR('W', 7, int)` of `linux/watchdog.h`.
@@ -30,6 +32,12 @@ pub(super) fn transmitter_is_empty(tty: &impl AsRawFd) -> io::Result<Option<bool
         Err(error) if matches!(error.raw_os_error(), Some(libc::ENOTTY | libc::EINVAL)) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// What a watchdog's driver knows of the last reset, as flags `WDIOF_*`.
+pub(super) fn watchdog_boot_status(watchdog: &File) -> io::Result<libc::c_int> {
+    let mut flags = 0;
+    get(watchdog, WDIOC_GETBOOTSTATUS, &mut flags).map(|()| flags)
 }
 
 /// The time-out of a watchdog in seconds.

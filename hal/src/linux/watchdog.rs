@@ -1,6 +1,6 @@
 //! `/dev/watchdog`.
 
-use super::unsafe_corner::{set_watchdog_timeout, watchdog_timeout};
+use super::unsafe_corner::{set_watchdog_timeout, watchdog_boot_status, watchdog_timeout};
 use crate::watchdog::{Watchdog, WatchdogError, WatchdogSpec};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Written before closing, it tells the driver that the stop is wanted (`Documentation/watchdog/watchdog-api.rst`).
 const MAGIC_CLOSE: &[u8] = b"V";
+/// `WDIOF_CARDRESET`: "Card previously reset the CPU".
+const RESET_THE_MACHINE: i32 = 0x20;
 /// Any other byte feeds.
 const FEED: &[u8] = b"\0";
 
@@ -18,6 +20,7 @@ pub struct LinuxWatchdog {
     device: String,
     file: File,
     timeout: Duration,
+    has_reset_machine: bool,
     nowayout: PathBuf,
 }
 
@@ -39,10 +42,13 @@ impl LinuxWatchdog {
             .join("class/watchdog")
             .join(class_name(&device))
             .join("nowayout");
+        // A driver that does not know answers 0, or not at all.
+        let status = watchdog_boot_status(&file).unwrap_or(0);
         let mut watchdog = Self {
             device,
             file,
             timeout: Duration::ZERO,
+            has_reset_machine: status & RESET_THE_MACHINE != 0,
             nowayout,
         };
         match watchdog.set_timeout(Duration::from_secs(u64::from(spec.timeout_s))) {
@@ -93,6 +99,10 @@ impl Watchdog for LinuxWatchdog {
         Ok(self.timeout)
     }
 
+    fn has_reset_machine(&self) -> bool {
+        self.has_reset_machine
+    }
+
     fn disarm(mut self: Box<Self>) -> Result<(), WatchdogError> {
         self.file
             .write_all(MAGIC_CLOSE)
@@ -130,6 +140,7 @@ mod tests {
             device: device.display().to_string(),
             file: File::create(device).unwrap(),
             timeout: Duration::from_secs(15),
+            has_reset_machine: false,
             nowayout: directory.join("nowayout"),
         }
     }

@@ -35,6 +35,9 @@ pub(super) fn state(status: &KeeperStatus) -> String {
     if let Some(cause) = &status.last_cause {
         let _ = writeln!(text, "last fault {}", inert(&cause.to_string()));
     }
+    if let Some(end) = status.last_end {
+        let _ = writeln!(text, "last run   {end}");
+    }
     if let Some(kept) = &status.latched {
         text.push_str(&latch(kept));
     }

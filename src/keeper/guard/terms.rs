@@ -4,6 +4,7 @@ use super::super::cooling::CoolingRoom;
 use super::super::proofs::LoopRule;
 use super::super::state::State;
 use crate::link::Loop;
+use crate::link::status::LastEnd;
 use cgminer_board::file::Quantity;
 use cgminer_board::moment::Moment;
 use cgminer_board::power::{SupplyReading, VoltageLimits};
@@ -45,8 +46,21 @@ pub struct Settings {
     pub fan_mode: FanMode,
     /// Analogue inputs, in the order of their indices.
     pub analog: Vec<Analog>,
+    /// Whether the watchdog's driver says that the watchdog reset the machine before this start.
+    pub watchdog_has_reset: bool,
+    /// How the keeper before this one ended.
+    pub last_end: LastKeeper,
     /// Loops of the keeper that must prove themselves.
     pub loops: Vec<LoopRule>,
+}
+
+/// What is known of the keepers before this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LastKeeper {
+    /// How the last one ended; none when nobody knows.
+    pub end: Option<LastEnd>,
+    /// How many in a row ended without a wanted stop, each soon after its start.
+    pub unclean_ends: u32,
 }
 
 /// An analogue input.

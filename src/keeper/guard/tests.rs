@@ -57,6 +57,8 @@ fn settings() -> Settings {
         power_limit: Watts(3_500.0),
         fan_mode: FanMode::Auto,
         analog: Vec::new(),
+        watchdog_has_reset: false,
+        last_end: LastKeeper::default(),
         loops: vec![LoopRule {
             name: "bench".into(),
             deadline: Duration::from_secs(5),

@@ -1,7 +1,7 @@
 //! What the guard has to know of a machine: the board file, narrowed by what the owner chose.
 
 use crate::keeper::cooling::{CoolingRoom, TargetRoom};
-use crate::keeper::guard::Settings;
+use crate::keeper::guard::{LastKeeper, Settings};
 use cgminer_board::file::{BoardFile, Role, SensorSpec, SupplySpec, Tiers as FileTiers};
 use cgminer_board::limits;
 use cgminer_board::power::VoltageLimits;
@@ -66,6 +66,8 @@ pub(super) fn guard(board: &BoardFile, supply: Option<&SupplySpec>, choices: &Ch
         power_limit: board.power.limit_w,
         fan_mode: fan_mode(board, choices),
         analog: super::inputs::analog(board),
+        watchdog_has_reset: false,
+        last_end: LastKeeper::default(),
         loops: Vec::new(),
     }
 }

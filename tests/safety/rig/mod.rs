@@ -131,6 +131,7 @@ impl Rig {
         let (status, seen) = watch::channel(None);
         let setup = Setup {
             kept: self.kept(),
+            boot: None,
             socket: Some(self.socket()),
             placement: Placement::Task,
             status,
