@@ -39,16 +39,21 @@ const CONFIGURATION: [u8; 18] = [9, 2, 18, 0, 1, 1, 0, 0x80, 50, 9, 4, 0, 0, 0, 
 /// What the adapter can: plain I2C and the SMBus transfers that are made of it, but no quick command.
 const FUNCTIONS: u32 = 0x0EFE_0001;
 
-/// Serves a bus for ever, to one holder at a time.
+/// Serves a bus for ever, to the newest holder alone: a machine that was reset never says good-bye to its old connection.
 ///
 /// # Errors
 /// When the listener itself fails.
 pub async fn serve(listener: TcpListener, bus: I2cBus) -> io::Result<()> {
+    let (mut stream, _) = listener.accept().await?;
     loop {
-        let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        // The other side went away or spoke nonsense; the next one comes through the listener.
-        let _ = attach(stream, Adapter::new(bus.clone())).await;
+        // When the other side goes away or speaks nonsense, the next one comes through the listener.
+        let (next, _) = tokio::select! {
+            biased;
+            next = listener.accept() => next?,
+            _ = attach(stream, Adapter::new(bus.clone())) => listener.accept().await?,
+        };
+        stream = next;
     }
 }
 
@@ -336,6 +341,23 @@ mod tests {
             .set_fault(0x10, Some(cgminer_hal::emulated::BusFault::Nak));
         transfer(&mut adapter, 7, true, 0x10, &[]);
         assert_eq!(status(&mut adapter), 2);
+    }
+
+    #[tokio::test]
+    async fn the_newest_holder_takes_the_bus_from_one_that_was_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, I2cBus::default()));
+        let mut request = [VERSION.to_be_bytes(), IMPORT.to_be_bytes(), [0; 2], [0; 2]].concat();
+        request.resize(40, 0);
+        let mut reply = [0; 320];
+        let mut first = tokio::net::TcpStream::connect(address).await.unwrap();
+        first.write_all(&request).await.unwrap();
+        first.read_exact(&mut reply).await.unwrap();
+        let mut second = tokio::net::TcpStream::connect(address).await.unwrap();
+        second.write_all(&request).await.unwrap();
+        second.read_exact(&mut reply).await.unwrap();
+        assert_eq!(first.read(&mut reply).await.unwrap(), 0, "it is let go");
     }
 
     #[tokio::test]
