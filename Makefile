@@ -85,12 +85,12 @@ test-arm: cross
 test-arm64: cross
 	deploy/cross/cargo.sh arm64 test --workspace
 
-# The daemon on an emulated control board with a real kernel: tests/board/run.py.
-board-test: arm
+# The daemon on emulated control boards with a real kernel: tests/board/run.py.
+board-test: arm arm64
 	tests/board/setup.sh
 	$(CARGO) build --package cgminer-emulator
-	python3 tests/board/run.py target/cross-build/armv7-unknown-linux-gnueabihf/release/cgminer-rs \
-		target/debug/cgminer-emulator
+	python3 -B tests/board/run.py --armv7 target/cross-build/armv7-unknown-linux-gnueabihf/release/cgminer-rs \
+		--arm64 target/cross-build/aarch64-unknown-linux-gnu/release/cgminer-rs --emulator target/debug/cgminer-emulator
 
 # An image with two slots: boots, updates, falls back, and loses its power at fifty moments of an update.
 CUTS ?= 50

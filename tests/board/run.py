@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
-"""Boots the emulated control board with a daemon built for ARMv7 and holds it to what a board must do.
+"""Boots emulated control boards with the daemon and holds them to what a board must do.
 
-    run.py BINARY EMULATOR [OUTPUT]
+    run.py --armv7 BINARY --arm64 BINARY --emulator BINARY [--output FOLDER] [--board NAME] [--only SCENARIO ...]
 
-Needs tests/board/setup.sh to have run. Prints what was seen, and ends with an error at the first thing that was not.
+Needs tests/board/setup.sh to have run. Prints what was seen and measured, and ends with an error at the first thing that was not.
 """
 
+import argparse
 import pathlib
+import string
 import subprocess
-import sys
 import time
 
-from board import GPIO, RESETS, SUPPLY_ENABLE, Board, patiently
+import scenarios
+from board import Board
+from machines import Ast2600, Ast2600WithPartsOutside, Virt
 from pool import Pool
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -19,14 +22,10 @@ ROOT = HERE.parents[1]
 ZERO_BITS = 16
 # A share for about every second nonce.
 DIFFICULTY = 2.0 ** (ZERO_BITS + 1 - 32)
-# From a dangerous temperature at a sensor to the supply's enable line: the sensors are read each second, and an emulated
-# processor on a busy host takes its time.
-CUT_WITHIN = 10.0
-WATCHDOG = 15.0
 
 CONFIG = """
 [board]
-name = "qemu-ast2600"
+{board}
 
 [api]
 listen = "0.0.0.0:8080"
@@ -42,109 +41,92 @@ url = "stratum+tcp://10.0.2.2:{port}"
 user = "board.test"
 """
 
+# Name, machine, what is outside of it, and what it is held to, in this order.
+BOARDS = [
+    ("armv7", Ast2600, HERE / "machine.toml", [
+        scenarios.boots_and_mines, scenarios.is_two_processes, scenarios.reads_the_eeprom, scenarios.shows_lights,
+        scenarios.obeys_the_locate_button, scenarios.retires_a_chain_without_a_board, scenarios.cuts_the_power_when_hot,
+        scenarios.is_reset_when_the_keeper_is_killed, scenarios.comes_back_as_new_after_the_reset_button,
+    ]),
+    ("armv7-parts-outside", Ast2600WithPartsOutside, HERE / "outside" / "machine.toml", [
+        scenarios.boots_and_mines, scenarios.reads_the_eeprom, scenarios.reads_a_pmbus_fault,
+        scenarios.hears_a_voltage_controller_refuse, scenarios.cuts_the_power_when_hot_outside,
+        scenarios.reads_an_spi_converter,
+    ]),
+    ("arm64", Virt, HERE / "outside" / "machine.toml", [
+        scenarios.boots_and_mines, scenarios.is_two_processes, scenarios.reads_the_eeprom, scenarios.shows_lights,
+        scenarios.cuts_the_power_when_hot_outside, scenarios.is_reset_when_the_keeper_is_killed,
+    ]),
+]
+
 
 def say(text):
     print(f"{time.monotonic() - STARTED:7.1f} s  {text}", flush=True)
 
 
-def check(truth, text):
-    if not truth:
-        raise AssertionError(text)
-    say(f"ok: {text}")
+def settings(machine, folder, port):
+    """What becomes /etc/cgminer-rs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.toml"):
+        old.unlink()
+    board = 'name = "qemu-ast2600"'
+    if hasattr(machine, "WORDS"):
+        template = string.Template((HERE / "outside" / "board.toml.in").read_text(encoding="utf-8").replace("$ signs", "dollar signs"))
+        (folder / "board.toml").write_text(template.substitute(machine.WORDS), encoding="utf-8")
+        board = 'file = "/etc/cgminer-rs/board.toml"'
+    (folder / "cgminer-rs.toml").write_text(CONFIG.format(board=board, port=port), encoding="utf-8")
+    return folder
 
 
-class Scenario:
-    def __init__(self, board, pool):
-        self.board, self.pool = board, pool
-
-    def boots_and_mines(self):
-        ready, _ = self.board.console.expect(r"BOARD-READY ([0-9.]+)", 180)
-        say(f"the daemon is started {ready.group(1)} s after the kernel")
-        levels = {line: self.board.monitor.get(GPIO, line) for line in [*RESETS, SUPPLY_ENABLE]}
-        check(levels == {**dict.fromkeys(RESETS, False), SUPPLY_ENABLE: True}, "at first the supply is off and the chips are held")
-        self.board.console.log_in()
-        patiently(lambda: self.pool.accepted >= 1, 300, "a first accepted share")
-        say(f"first accepted share {self.pool.first_at - self.board.started:.1f} s after power-on of the board")
-        patiently(lambda: self.pool.accepted >= 50, 300, "50 accepted shares")
-        check(not self.pool.rejected, f"{self.pool.accepted} shares accepted, none rejected")
-        status = self.status()
-        check(status["machine"]["state"] == "mining", "the status endpoint says that it mines")
-        check([chain["phase"] for chain in status["chains"]] == ["hashing"] * 3, "three chains hash")
-        check(status["keeper"]["watchdog_armed"] is True, "the watchdog is armed")
-        check(not self.board.monitor.get(GPIO, SUPPLY_ENABLE), "seen from outside: the supply is enabled")
-        fan = status["fans"][0]
-        say(f"the fan: {fan}")
-        check(fan["speed"]["value"] > 600, "the fan's speed is counted by the kernel")
-
-    def is_split(self):
-        text = self.board.console.run(
-            "for p in $(pidof cgminer-rs); do grep -E '^(Name|Uid|VmRSS|CapEff|NoNewPrivs|Seccomp):' /proc/$p/status; done")
-        say("processes:\n" + "\n".join("            " + line for line in text.splitlines()))
-        check(text.count("Name:") == 2, "keeper and miner are two processes")
-        check("Uid:\t200\t200" in text and "CapEff:\t0000000000000000" in text, "the miner is user cgminer without capabilities")
-
-    def a_hot_sensor_cuts_the_power(self):
-        self.board.wires.changes.clear()
-        hot_at = time.monotonic()
-        self.board.warm("board0", 90)
-        off_at = patiently(lambda: self.since(hot_at, SUPPLY_ENABLE, True), 30, "the supply to be disabled")
-        check(off_at <= CUT_WITHIN, f"the supply is off {off_at:.2f} s after the sensor reads 90 C (limit 80 C)")
-        patiently(lambda: not any(self.board.monitor.get(GPIO, line) for line in RESETS), 10, "resets to be held")
-        say(f"the keeper: {self.status()['keeper']['last_cause']}")
-        time.sleep(5)
-        check(self.board.monitor.get(GPIO, SUPPLY_ENABLE) and not any(self.board.monitor.get(GPIO, line) for line in RESETS),
-              "it stays off and the resets are held while it is hot")
-        self.board.warm("board0", 40)
-        before = self.pool.accepted
-        patiently(lambda: self.pool.accepted > before + 10, 400, "mining again after it is cool")
-        say("it mines again after it is cool")
-
-    def a_killed_keeper_reboots_the_board(self):
-        seen = len(self.board.monitor.events)
-        keeper = self.board.console.run("cat /run/cgminer-rs.pid")
-        killed_at = time.monotonic()
-        self.board.console.run(f"kill -9 {keeper}")
-
-        def bitten():
-            self.board.monitor.command("query-status")
-            return next((at for at, name, _ in self.board.monitor.events[seen:] if name == "WATCHDOG"), None)
-        at = patiently(bitten, WATCHDOG + 30, "the watchdog")
-        check(True, f"the watchdog bites {at - killed_at:.1f} s after the keeper was killed")
-        # A kernel in its first second.
-        self.board.console.expect(r"\[ +0\.[0-9]+\]", 60)
-        say("ok: the kernel starts again")
-
-    def status(self):
-        return patiently(self.board.status, 60, "the status endpoint")
-
-    def since(self, begin, line, level):
-        times = [at - begin for at, seen, to in self.board.wires.changes if seen == line and to == level and at >= begin]
-        return times[0] if times else None
-
-
-def main():
-    binary, emulator = (pathlib.Path(part).resolve() for part in sys.argv[1:3])
-    output = pathlib.Path(sys.argv[3] if len(sys.argv) > 3 else ROOT / "target" / "board-test").resolve()
-    output.mkdir(parents=True, exist_ok=True)
+def hold(name, machine, outside, steps, options):
+    """Takes one board through its scenarios; gives the figures."""
+    output = options.output / name
     pool = Pool(DIFFICULTY, 10)
-    config = output / "cgminer-rs.toml"
-    config.write_text(CONFIG.format(port=pool.port), encoding="utf-8")
-    subprocess.run([HERE / "image.sh", binary, config, output / "image"], check=True)
-    board = Board(output / "image", output / "run", emulator, ROOT / "target" / "board", ZERO_BITS, HERE / "machine.toml")
+    folder = settings(machine, output / "settings", pool.port)
+    binary = getattr(options, machine.ARCHITECTURE)
+    subprocess.run([HERE / "image.sh", machine.ARCHITECTURE, binary, folder, output / "image"], check=True)
+    board = Board(machine, output / "image", output / "run", options.emulator, ROOT / "target" / "board", ZERO_BITS, outside)
+    bench = scenarios.Bench(board, pool, say)
     try:
-        scenario = Scenario(board, pool)
-        for step in [scenario.boots_and_mines, scenario.is_split,
-                     scenario.a_hot_sensor_cuts_the_power, scenario.a_killed_keeper_reboots_the_board]:
-            say(f"--- {step.__name__.replace('_', ' ')}")
-            step()
-        say("all seen")
+        for step in steps:
+            began = time.monotonic()
+            say(f"--- {name}: {step.__name__.replace('_', ' ')}")
+            step(bench)
+            say(f"passed in {time.monotonic() - began:.0f} s")
     except Exception:
         say(f"rejected shares: {pool.rejected[:5]}; accepted {pool.accepted}")
-        say(f"status: {board.status()}")
-        say("log:\n" + board.console.run("dmesg | tail -n 60"))
+        say(f"status: {board.get('/api/v1/status')}")
+        try:
+            say("log:\n" + board.console.run("dmesg | tail -n 80"))
+        except Exception as error:
+            say(f"no log: {error}")
         raise
     finally:
         board.stop()
+    return bench.figures
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ["armv7", "arm64", "emulator"]:
+        parser.add_argument(f"--{name}", type=lambda text: pathlib.Path(text).resolve())
+    parser.add_argument("--output", type=lambda text: pathlib.Path(text).resolve(), default=ROOT / "target" / "board-test")
+    parser.add_argument("--board", help="this one alone")
+    parser.add_argument("--only", action="append", help="this scenario alone, after the first one, by its function's name")
+    options = parser.parse_args()
+    passed, figures = 0, {}
+    for name, machine, outside, steps in BOARDS:
+        if options.board not in (None, name):
+            continue
+        first, *others = steps
+        steps = [first, *(step for step in others if not options.only or step.__name__ in options.only)]
+        figures[name] = hold(name, machine, outside, steps, options)
+        passed += len(steps)
+    for name, measured in figures.items():
+        say(f"figures of {name}:")
+        for what, value in measured.items():
+            say(f"    {what}: {value}")
+    say(f"all seen: {passed} scenarios on {len(figures)} boards")
 
 
 STARTED = time.monotonic()

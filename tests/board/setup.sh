@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches what the emulated control board needs: QEMU's ARM machines, Debian's kernel for ARMv7, and a few programs of armhf.
+# Fetches what the emulated control boards need: QEMU's ARM machines, Debian's kernels for ARMv7 and ARM64, and a few programs for each.
 #
 #   tests/board/setup.sh [FOLDER]      default: target/board
 #
@@ -23,16 +23,23 @@ apt-get install --yes --quiet --no-install-recommends \
 mkdir -p "$folder/bin"
 debian_begin "$folder" trixie
 
-say "downloading QEMU, the kernel and armhf programs"
+say "downloading QEMU, two kernels and a few programs for them"
 debian_closure "$folder/debs/host" qemu-system-arm
-debian_only "$folder/debs/kernel" "$(debian_meaning linux-image-armmp:armhf)"
-debian_only "$folder/debs/target" busybox-static:armhf bash:armhf libtinfo6:armhf libc6:armhf libgcc-s1:armhf
+debian_only "$folder/debs/kernel-armv7" "$(debian_meaning linux-image-armmp:armhf)"
+debian_only "$folder/debs/kernel-arm64" "$(debian_meaning linux-image-arm64:arm64)"
+for architecture in armhf:armv7 arm64:arm64; do
+    from=${architecture%:*}
+    debian_only "$folder/debs/target-${architecture#*:}" "busybox-static:$from" "bash:$from" "libtinfo6:$from" "libc6:$from" "libgcc-s1:$from"
+done
 
 say "unpacking"
 debian_unpack "$folder/debs/host" "$folder/root"
-debian_unpack "$folder/debs/kernel" "$folder/kernel"
-debian_unpack "$folder/debs/target" "$folder/target"
-debian_wrap "$folder/root" qemu-system-arm "$folder/bin/qemu-system-arm" -L "$folder/root/usr/share/qemu"
+for part in kernel-armv7 kernel-arm64 target-armv7 target-arm64; do
+    debian_unpack "$folder/debs/$part" "$folder/$part"
+done
+for program in qemu-system-arm qemu-system-aarch64; do
+    debian_wrap "$folder/root" "$program" "$folder/bin/$program" -L "$folder/root/usr/share/qemu"
+done
 
 "$folder/bin/qemu-system-arm" --version | head -n 1
 rm -rf "$folder/debs" "$folder/apt"
