@@ -181,7 +181,7 @@ impl Gateway {
 
 /// What clients come in through.
 trait Listener: Send + Sync {
-    type Stream: Send + 'static;
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
     fn accept_stream(&self) -> impl Future<Output = io::Result<(Self::Stream, Door)>> + Send;
 
@@ -192,10 +192,14 @@ trait Listener: Send + Sync {
         door: Door,
         shared: Arc<Shared>,
         place: Place,
-    ) -> impl Future<Output = ()> + Send + 'static;
+    ) -> impl Future<Output = ()> + Send + 'static {
+        plainly(stream, door, shared, place)
+    }
 
     /// Says that there is no place, without waiting.
-    fn turn_away(stream: Self::Stream);
+    fn turn_away(stream: Self::Stream) {
+        answer::turn_away(stream, BUSY);
+    }
 }
 
 impl Listener for TcpListener {
@@ -207,20 +211,6 @@ impl Listener for TcpListener {
         let _ = stream.set_nodelay(true);
         Ok((stream, Door::Network(peer.ip())))
     }
-
-    fn serve(
-        &self,
-        stream: Self::Stream,
-        door: Door,
-        shared: Arc<Shared>,
-        place: Place,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        plainly(stream, door, shared, place)
-    }
-
-    fn turn_away(stream: Self::Stream) {
-        answer::turn_away(stream, BUSY);
-    }
 }
 
 impl Listener for UnixListener {
@@ -228,20 +218,6 @@ impl Listener for UnixListener {
 
     async fn accept_stream(&self) -> io::Result<(Self::Stream, Door)> {
         self.accept().await.map(|(stream, _)| (stream, Door::Local))
-    }
-
-    fn serve(
-        &self,
-        stream: Self::Stream,
-        door: Door,
-        shared: Arc<Shared>,
-        place: Place,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        plainly(stream, door, shared, place)
-    }
-
-    fn turn_away(stream: Self::Stream) {
-        answer::turn_away(stream, BUSY);
     }
 }
 
@@ -384,26 +360,14 @@ mod tests {
     }
 
     impl Listener for Starved {
-        type Stream = ();
+        type Stream = tokio::io::Empty;
 
-        async fn accept_stream(&self) -> io::Result<((), Door)> {
+        async fn accept_stream(&self) -> io::Result<(Self::Stream, Door)> {
             if self.refusals.fetch_add(1, Ordering::Relaxed) < 3 {
                 return Err(io::Error::other("too many open files"));
             }
             std::future::pending().await
         }
-
-        fn serve(
-            &self,
-            (): (),
-            _: Door,
-            _: Arc<Shared>,
-            _: Place,
-        ) -> impl Future<Output = ()> + Send + 'static {
-            std::future::ready(())
-        }
-
-        fn turn_away((): ()) {}
     }
 
     #[tokio::test(start_paused = true)]
