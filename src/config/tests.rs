@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 mod alerts;
 mod logs;
+mod sv2;
 
 fn error_of(text: &str) -> String {
     parse(text).unwrap_err().to_string()

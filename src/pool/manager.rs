@@ -219,8 +219,10 @@ impl Manager {
                 reason: "paused by the owner",
             };
         }
-        for (pool, wanted) in self.pools.iter_mut().zip(self.strategy.wanted(&views)) {
+        let wanted = self.strategy.wanted(&views);
+        for (index, (pool, wanted)) in self.pools.iter_mut().zip(wanted).enumerate() {
             pool.want(wanted, now);
+            set(&pool.handle.at_work, self.decision.pool == Some(index));
         }
         self.let_go(now);
         self.learn_routes();
@@ -280,14 +282,7 @@ impl Manager {
                 let is_new_block = before
                     .is_some_and(|before| before.previous_hash != job.previous_hash && !job.clean);
                 // The clean job between them was overtaken before it got here.
-                if is_new_block {
-                    Arc::new(Job {
-                        clean: true,
-                        ..(*job).clone()
-                    })
-                } else {
-                    job
-                }
+                if is_new_block { job.cleaning() } else { job }
             }
             left => self.restamp(job, left),
         };
@@ -441,6 +436,11 @@ impl Manager {
     }
 }
 
+/// Tells a source something, if it is new.
+fn set(place: &watch::Sender<bool>, new: bool) {
+    place.send_if_modified(|old| std::mem::replace(old, new) != new);
+}
+
 impl Pool {
     /// What the source says, with what only the manager knows.
     fn status(&self, hashes_given: f64) -> PoolStatus {
@@ -463,9 +463,7 @@ impl Pool {
         }
         let grace = !wanted && *self.handle.wanted.borrow() && self.has_grace(now);
         let wanted = wanted || grace;
-        self.handle
-            .wanted
-            .send_if_modified(|now| std::mem::replace(now, wanted) != wanted);
+        set(&self.handle.wanted, wanted);
     }
 
     fn has_grace(&self, now: Instant) -> bool {

@@ -45,6 +45,8 @@ pub trait Conversation: Send {
     fn next_job(&mut self) -> Option<Arc<Job>>;
     /// Why it is over, if it is.
     fn ended(&self) -> Option<&EndReason>;
+    /// Whether the chains work for the pool from now on; it is so from the start.
+    fn set_at_work(&mut self, at_work: bool, now: Instant);
     /// Since when it has been through the handshake, if it is.
     fn running_since(&self) -> Option<Instant>;
     /// When [`Self::on_timer`] wants to be called next.
@@ -193,7 +195,7 @@ impl<D: Dialect> Task<D> {
         let counters = self.dialect.learn(session, now);
         self.status.shares = counters.shares;
         self.status.lines = counters.lines;
-        self.forget_session();
+        self.status.forget_session();
         self.discard_shares();
         let next_try = match left {
             Left::NotWanted => {
@@ -217,6 +219,7 @@ impl<D: Dialect> Task<D> {
     async fn converse(&mut self, session: &mut D::Session, stream: &mut dyn Stream) -> Left {
         let mut bytes = vec![0; READ];
         let mut was_ready = false;
+        self.ports.at_work.mark_changed();
         loop {
             if !session.output().is_empty() {
                 let write = async {
@@ -265,6 +268,9 @@ impl<D: Dialect> Task<D> {
                     Err(error) => return closed(session, error),
                 },
                 () = sleep_until(session.next_deadline()) => session.on_timer(Instant::now()),
+                Ok(()) = self.ports.at_work.changed() => {
+                    session.set_at_work(*self.ports.at_work.borrow_and_update(), Instant::now());
+                }
                 () = not_wanted(&mut self.ports.wanted) => return Left::NotWanted,
             }
         }
@@ -280,17 +286,6 @@ impl<D: Dialect> Task<D> {
         self.status.last_error = Some(format!("{error}; next try in {wait:.1} s"));
         self.status.last_error_at = Some(now);
         next_try
-    }
-
-    fn forget_session(&mut self) {
-        let status = &mut self.status;
-        status.peer = None;
-        status.session = None;
-        status.ready_since = None;
-        status.difficulty = None;
-        status.job_id = None;
-        status.version_mask = None;
-        status.extranonce2_size = None;
     }
 
     /// Shares that were on their way when their session ended.

@@ -14,7 +14,9 @@ mod handshake;
 pub mod jobs;
 pub mod ledger;
 mod manners;
+pub mod newest;
 mod subscription;
+pub mod vigil;
 
 use super::message::{Extranonce, Message, Reconnect, Reply};
 use super::redirect::redirect;
@@ -27,16 +29,13 @@ use crate::work::version::ROLLABLE_BITS;
 use crate::work::{Job, SessionId, Share};
 pub use end::{EndReason, Withheld};
 use jobs::JobMaker;
-use ledger::{Distrust, Ledger};
+use ledger::Ledger;
 pub use manners::Manners;
+use newest::Newest;
 use serde_json::Value;
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// How long answers to shares are waited for after the pool has asked for a new connection.
-const FAREWELL: Duration = Duration::from_secs(2);
+use vigil::Vigil;
 
 /// A Stratum v1 session.
 #[derive(Debug)]
@@ -57,13 +56,11 @@ pub struct Session {
     noise_run: u32,
     resumable: Option<String>,
     message: Option<String>,
-    /// The pool has asked for a new connection; this is when we go.
-    farewell: Option<(Instant, EndReason)>,
-    last_line_at: Instant,
+    vigil: Vigil,
     last_job_at: Option<Instant>,
     jobs_made: u64,
     out: Vec<u8>,
-    events: VecDeque<Arc<Job>>,
+    newest: Newest,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +108,6 @@ impl Session {
         let mut session = Self {
             id,
             jobs: JobMaker::new(id, Arc::clone(&numbers)),
-            settings,
             numbers,
             manners,
             user,
@@ -123,12 +119,12 @@ impl Session {
             noise_run: 0,
             resumable: None,
             message: None,
-            farewell: None,
-            last_line_at: now,
+            vigil: Vigil::new(settings.deadlines, now),
             last_job_at: None,
             jobs_made: 0,
             out: Vec::with_capacity(1024),
-            events: VecDeque::new(),
+            newest: Newest::default(),
+            settings,
         };
         if session.asks_for_version_rolling() {
             session.configure(now);
@@ -150,7 +146,7 @@ impl Session {
 
     /// The next new job to work on.
     pub fn next_job(&mut self) -> Option<Arc<Job>> {
-        self.events.pop_front()
+        self.newest.take()
     }
 
     /// Why it is over, if it is.
@@ -176,24 +172,16 @@ impl Session {
 
     /// When [`Self::on_timer`] wants to be called next.
     pub fn next_deadline(&self) -> Instant {
-        let deadlines = &self.settings.deadlines;
         let step = match self.state {
-            State::Running { since } => match self.last_job_at {
-                Some(at) => at.max(since) + deadlines.next_job,
-                None => since + deadlines.first_job,
-            },
-            _ => self.step_deadline,
+            State::Running { .. } => None,
+            _ => Some(self.step_deadline),
         };
-        let reply = self
-            .ledger
-            .oldest_sent_at()
-            .map(|at| at + deadlines.submit_reply);
-        let silence = self.last_line_at + deadlines.silence;
-        let farewell = self.farewell.as_ref().map(|(at, _)| *at);
-        [Some(step), reply, farewell]
-            .into_iter()
-            .flatten()
-            .fold(silence, Instant::min)
+        self.vigil.next_deadline(step, &self.ledger)
+    }
+
+    /// Whether the chains work for the pool from now on; it is so from the start.
+    pub fn set_at_work(&mut self, at_work: bool, now: Instant) {
+        self.vigil.set_at_work(at_work, now);
     }
 
     /// Takes a line from the pool.
@@ -205,12 +193,12 @@ impl Session {
         match Message::parse(line) {
             Ok(message) => {
                 self.noise_run = 0;
-                self.last_line_at = now;
+                self.vigil.heard(now);
                 self.on_message(message, now);
             }
             Err(error) if error.is_bad_parameters() => {
                 self.noise_run = 0;
-                self.last_line_at = now;
+                self.vigil.heard(now);
                 self.lines.bad_parameters += 1;
                 tracing::warn!(pool = %self.settings.url, %error, "line dropped");
             }
@@ -233,7 +221,6 @@ impl Session {
 
     /// Looks whether something is overdue.
     pub fn on_timer(&mut self, now: Instant) {
-        let deadlines = self.settings.deadlines;
         match self.state {
             State::Ended(_) => return,
             State::Configuring if now >= self.step_deadline => {
@@ -250,40 +237,16 @@ impl Session {
                 }
                 self.run(now);
             }
-            State::Running { since } => match self.last_job_at {
-                Some(at) if now >= at.max(since) + deadlines.next_job => {
-                    return self.end(EndReason::NoNextJob);
-                }
-                None if now >= since + deadlines.first_job => {
-                    return self.end(EndReason::NoFirstJob);
-                }
-                _ => {}
-            },
             _ => {}
         }
-        let overdue = |sent_at: &Instant| now >= *sent_at + deadlines.submit_reply;
-        if let Some(sent_at) = self.ledger.oldest_sent_at().filter(overdue) {
-            // Not a line since that share went out: the connection is dead, whatever TCP thinks.
-            if self.last_line_at <= sent_at {
-                return self.end(EndReason::SharesUnanswered);
-            }
-            if let Some(limit) = now.checked_sub(deadlines.submit_reply) {
-                self.ledger.expire(limit);
-            }
-            self.judge_pool(now);
-        }
-        if let Some((_, reason)) = self.farewell.take_if(|(at, _)| now >= *at) {
-            self.end(reason);
-        } else if now >= self.last_line_at + deadlines.silence {
-            self.end(EndReason::Silent);
-        }
+        let overdue = self.vigil.overdue(&mut self.ledger, now);
+        self.end_if(overdue);
     }
 
     /// The pool has closed the connection, or reset it. If it had asked for a new one, that is why.
     pub fn on_closed(&mut self) {
-        if let Some((_, reason)) = self.farewell.take() {
-            self.end(reason);
-        }
+        let reason = self.vigil.closed();
+        self.end_if(reason);
     }
 
     /// Appends the submit line of a share to the output, if its job still counts.
@@ -347,16 +310,10 @@ impl Session {
         status.version_mask = running.map(|_| self.jobs.mask().unwrap_or(0));
         status.extranonce2_size = self.jobs.extranonce().map(|nonce| nonce.extranonce2_size);
         status.last_job_at = self.last_job_at.or(status.last_job_at);
-        status.last_accepted_at = self.ledger.last_accepted_at().or(status.last_accepted_at);
-        let reply = self
-            .ledger
-            .last_reply()
-            .map(|reply| reply.as_secs_f64() * 1000.0);
-        status.reply_ms = reply.or(status.reply_ms);
+        self.ledger.describe(status);
         if let Some(message) = &self.message {
             status.message = Some(message.clone());
         }
-        status.shares.clone_from(self.ledger.counters());
         status.lines.clone_from(&self.lines);
     }
 
@@ -364,6 +321,7 @@ impl Session {
         match message {
             Message::Notify(template) => {
                 self.last_job_at = Some(now);
+                self.vigil.job_came(now);
                 let job = self.jobs.notify(template, now);
                 self.give_out(job);
             }
@@ -419,11 +377,9 @@ impl Session {
         } else {
             tracing::debug!(session, request, "share accepted");
         }
-        self.judge_pool(now);
-        let all_answered = self.ledger.oldest_sent_at().is_none();
-        if let Some((_, reason)) = self.farewell.take_if(|_| all_answered) {
-            self.end(reason);
-        }
+        let distrust = self.ledger.distrust(now).map(EndReason::from);
+        let over = distrust.or_else(|| self.vigil.no_more_verdicts(&self.ledger));
+        self.end_if(over);
     }
 
     fn on_reconnect(&mut self, reconnect: &Reconnect, now: Instant) {
@@ -439,11 +395,8 @@ impl Session {
             url,
             wait: reconnect.wait,
         };
-        if self.ledger.oldest_sent_at().is_none() {
-            self.end(end);
-        } else {
-            self.farewell.get_or_insert((now + FAREWELL, end));
-        }
+        let over = self.vigil.farewell(end, &self.ledger, now);
+        self.end_if(over);
     }
 
     fn ask(&mut self, asked: Asked, method: &str, params: &Value) {
@@ -465,38 +418,17 @@ impl Session {
             return;
         };
         self.jobs_made += 1;
-        // The newest job is the only one worth having, but it must say that the others are not.
-        match self.events.pop_front() {
-            Some(unseen) if unseen.clean && !job.clean => {
-                let clean = Job {
-                    clean: true,
-                    ..(*job).clone()
-                };
-                self.events.push_back(Arc::new(clean));
-            }
-            _ => self.events.push_back(job),
-        }
+        self.newest.put(job);
     }
 
-    fn ended_by_distrust(&self) -> bool {
-        use EndReason::{Forgotten, SharesRejected, SharesUnanswered};
-        matches!(
-            self.ended(),
-            Some(SharesUnanswered | SharesRejected(_) | Forgotten(_))
-        )
-    }
-
-    fn judge_pool(&mut self, now: Instant) {
-        match self.ledger.distrust(now) {
-            None => {}
-            Some(Distrust::NoAnswers) => self.end(EndReason::SharesUnanswered),
-            Some(Distrust::Rejects(last)) => self.end(EndReason::SharesRejected(last)),
-            Some(Distrust::Forgotten(last)) => self.end(EndReason::Forgotten(last)),
+    fn end_if(&mut self, reason: Option<EndReason>) {
+        if let Some(reason) = reason {
+            self.end(reason);
         }
     }
 
     fn end(&mut self, reason: EndReason) {
-        self.events.clear();
+        self.newest = Newest::default();
         self.state = State::Ended(reason);
     }
 }

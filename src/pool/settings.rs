@@ -91,6 +91,8 @@ pub struct Deadlines {
     pub next_job: Duration,
     /// From one complete line, of any kind, to the next.
     pub silence: Duration,
+    /// Instead of both, while the pool is not worked for.
+    pub idle: Duration,
     /// Answer to a submitted share.
     pub submit_reply: Duration,
     /// One write to the connection.
@@ -120,6 +122,7 @@ impl Default for Deadlines {
             first_job: seconds(30),
             next_job: seconds(180),
             silence: seconds(120),
+            idle: seconds(3600),
             submit_reply: seconds(30),
             write: seconds(10),
         }

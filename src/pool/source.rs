@@ -62,6 +62,8 @@ impl Numbers {
 pub struct SourcePorts {
     /// Whether the strategy wants a session now. False: hang up and wait. Its sender gone: end.
     pub wanted: watch::Receiver<bool>,
+    /// Whether the chains work for it now, so that it owes us something.
+    pub at_work: watch::Receiver<bool>,
     /// Shares for this source; each names the session that made its job.
     pub shares: mpsc::Receiver<Share>,
     /// Names for sessions and jobs.
@@ -90,6 +92,8 @@ impl SourcePorts {
 pub struct SourceHandle {
     /// Set to have a session, clear to hang up, drop to end.
     pub wanted: watch::Sender<bool>,
+    /// Whether the chains work for it; so it is until something else is said.
+    pub at_work: watch::Sender<bool>,
     /// The current job.
     pub jobs: watch::Receiver<Option<Arc<Job>>>,
     /// Where its shares go.
@@ -109,18 +113,21 @@ pub fn source_channels(
     changed: Arc<Notify>,
 ) -> (SourceHandle, SourcePorts) {
     let (wanted_sender, wanted) = watch::channel(false);
+    let (at_work_sender, at_work) = watch::channel(true);
     let (jobs, jobs_receiver) = watch::channel(None);
     let (shares_sender, shares) = mpsc::channel(WAITING_SHARES);
     let (status, status_receiver) = watch::channel(initial);
     (
         SourceHandle {
             wanted: wanted_sender,
+            at_work: at_work_sender,
             jobs: jobs_receiver,
             shares: shares_sender,
             status: status_receiver,
         },
         SourcePorts {
             wanted,
+            at_work,
             shares,
             numbers,
             jobs,

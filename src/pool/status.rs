@@ -133,6 +133,19 @@ pub struct PoolStatus {
     pub record: PoolRecord,
 }
 
+impl PoolStatus {
+    /// Forgets what was true of a session that is over.
+    pub fn forget_session(&mut self) {
+        self.peer = None;
+        self.session = None;
+        self.ready_since = None;
+        self.difficulty = None;
+        self.job_id = None;
+        self.version_mask = None;
+        self.extranonce2_size = None;
+    }
+}
+
 /// Shares of one pool. `submitted = accepted + rejected + unanswered + those still on their way`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ShareCounters {

@@ -121,6 +121,10 @@ impl Conversation for Lines {
         self.session.ended()
     }
 
+    fn set_at_work(&mut self, at_work: bool, now: Instant) {
+        self.session.set_at_work(at_work, now);
+    }
+
     fn running_since(&self) -> Option<Instant> {
         self.session.running_since()
     }

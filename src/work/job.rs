@@ -79,6 +79,17 @@ impl Job {
         }
     }
 
+    /// The same job, which makes all earlier ones worthless.
+    pub fn cleaning(self: Arc<Self>) -> Arc<Self> {
+        if self.clean {
+            return self;
+        }
+        Arc::new(Self {
+            clean: true,
+            ..(*self).clone()
+        })
+    }
+
     /// The same job, with each chain's own as the chains know it already from `before`, under whatever number, where it
     /// is the same: a chain would take an older number for an older job.
     pub fn keeping(self: Arc<Self>, before: &Self) -> Arc<Self> {

@@ -1,18 +1,18 @@
 //! The edge cases of Stratum v1 as real pools play them, through the whole room: each test is the
 //! pool, line by line.
 
-use super::miner::{Miner, share, source_with};
-use super::net::{Lookup, Net, Reach};
-use cgminer_rs::pool::settings::{Place, StrategyKind, StratumSettings};
-use cgminer_rs::pool::status::{PoolPhase, PoolStatus};
-use cgminer_rs::work::{Difficulty, Job, Share};
+use super::net::{Lookup, Reach};
+use super::stage::Stage;
+use cgminer_rs::pool::settings::StratumSettings;
+use cgminer_rs::pool::status::PoolPhase;
+use cgminer_rs::work::{Difficulty, Job};
 use serde_json::{Value, json};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{
     AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf, split,
 };
-use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 mod handshake;
@@ -21,16 +21,23 @@ mod link;
 
 const HASH: &str = "46f99360a6e97256d49f87304f087507a6e24f6b7e2e86bacad8d1e100000000";
 const OTHER_HASH: &str = "c8ab143903ec3651dd554ef963f7c507a6e24f6b7e2e86bacad8d1e100000000";
-/// Nothing in a test comes later than this, deadlines that are waited for aside.
-const SOON: Duration = Duration::from_secs(5);
 const NULL: Value = Value::Null;
 
 /// A miner with one pool, which the test plays.
-struct Scene {
-    net: Net,
-    miner: Miner,
-    connections: mpsc::UnboundedReceiver<DuplexStream>,
-    nonce: u32,
+struct Scene(Stage);
+
+impl Deref for Scene {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.0
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.0
+    }
 }
 
 /// The pool's end of a connection.
@@ -41,28 +48,13 @@ struct Connection {
 
 impl Scene {
     fn new(change: impl FnOnce(&mut StratumSettings)) -> Self {
-        let net = Net::new();
-        let (sender, connections) = mpsc::unbounded_channel();
-        let address = "192.0.2.1:3333".parse().unwrap();
-        net.name("us.pool.example.com", move |_| Lookup::Found(vec![address]));
-        net.host("192.0.2.1:3333", move |_| {
-            let sender = sender.clone();
-            Reach::Taken(Box::new(move |stream| drop(sender.send(stream))))
-        });
-        let pool = source_with(&net, "us.pool.example.com:3333", Place::default(), change);
-        let miner = Miner::start(vec![pool], StrategyKind::Failover);
-        Self {
-            net,
-            miner,
-            connections,
-            nonce: 0,
-        }
+        let host = "us.pool.example.com";
+        Self(Stage::new(host, &format!("{host}:3333"), change))
     }
 
     /// The next connection, after whatever back-off.
     async fn accept(&mut self) -> Connection {
-        let wait = timeout(Duration::from_secs(200), self.connections.recv());
-        let (reader, writer) = split(wait.await.expect("no connection").unwrap());
+        let (reader, writer) = split(self.connection().await);
         Connection {
             reader: BufReader::new(reader),
             writer,
@@ -78,40 +70,6 @@ impl Scene {
         pool.notify("1", HASH, true).await;
         let job = scene.job().await;
         (scene, pool, job)
-    }
-
-    async fn job(&mut self) -> Arc<Job> {
-        let mut jobs = self.miner.jobs.clone();
-        timeout(SOON, jobs.changed()).await.ok();
-        self.miner.next_job(SOON).await
-    }
-
-    /// No other job comes within a while.
-    async fn no_other_job(&mut self, than: &Arc<Job>) {
-        sleep(Duration::from_secs(1)).await;
-        let job = self.miner.jobs.borrow().clone();
-        assert!(job.is_some_and(|job| job.sequence == than.sequence));
-    }
-
-    async fn find(&mut self, job: &Arc<Job>) {
-        self.nonce += 1;
-        self.miner
-            .shares
-            .send(share(job, self.nonce))
-            .await
-            .unwrap();
-    }
-
-    async fn find_with(&mut self, job: &Arc<Job>, change: impl FnOnce(&mut Share)) {
-        self.nonce += 1;
-        let mut share = share(job, self.nonce);
-        change(&mut share);
-        self.miner.shares.send(share).await.unwrap();
-    }
-
-    async fn status(&self) -> PoolStatus {
-        sleep(Duration::from_millis(10)).await;
-        self.miner.status.borrow().pools[0].clone()
     }
 }
 

@@ -9,25 +9,86 @@ use super::net::{Lookup, Net, Reach};
 use super::server::{Fault, Server};
 use cgminer_rs::pool::settings::{Place, StrategyKind};
 use rows::{ROWS, Row, found};
-use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-const PRIMARY: &str = "192.0.2.1:3333";
+pub const PRIMARY: &str = "192.0.2.1:3333";
 /// Where the primary's proxy is, if it has one.
 const PROXY: &str = "203.0.113.1:1080";
-const RESERVE: &str = "198.51.100.1:3333";
+pub const RESERVE: &str = "198.51.100.1:3333";
 /// Faults of a running pool begin here, in the middle of a block.
-const BEGIN: Duration = Duration::from_secs(900);
+pub const BEGIN: Duration = Duration::from_secs(900);
 /// The last second before, so that no share is on its way.
 const JUST_BEFORE: Duration = Duration::from_millis(899_500);
 /// How long is looked on from there.
 const WATCHED: Duration = Duration::from_secs(900);
 
 /// What came of a row.
-struct Outcome {
+pub struct Outcome {
     failover: Option<usize>,
     lost: f64,
+}
+
+impl Outcome {
+    /// Mines until the fault if there was none from the start, and then through it.
+    pub async fn of(miner: &mut Miner, name: &str, at_boot: bool, jump: Duration) -> Self {
+        let (mut begin, mut before) = (0, 0.0);
+        if !at_boot {
+            miner.hash(JUST_BEFORE).await;
+            begin = miner.seconds.len();
+            before = miner.credited();
+            let is_good = !miner.seconds[2..].contains(['b', ' ']);
+            assert!(is_good, "{name}: the primary is good till then");
+            tokio::time::advance(jump).await;
+        }
+        miner.hash(WATCHED).await;
+        let strangers = miner.status.borrow().shares_without_session;
+        assert_eq!(strangers, 0, "{name}");
+        let watched = &miner.seconds[begin..];
+        Self {
+            failover: watched.find('b'),
+            lost: watched.len() as f64 - (miner.credited() - before) / RATE,
+        }
+    }
+
+    /// Whether the reserve was worked for within so many seconds, or never, and no more was lost.
+    pub fn is_held(&self, within: Option<usize>, loss: f64) -> bool {
+        let is_as_stated = match (within, self.failover) {
+            (Some(within), Some(seconds)) => seconds <= within,
+            (within, seconds) => within.is_none() && seconds.is_none(),
+        };
+        is_as_stated && self.lost <= loss
+    }
+
+    /// A line of the table.
+    pub fn line(&self, name: &str, at_boot: bool, deadline: &str, within: Option<usize>) -> String {
+        let when = if at_boot { "at start" } else { "while mining" };
+        let seconds = |seconds: usize| format!("{seconds} s");
+        let failover = self.failover.map_or("never".to_owned(), seconds);
+        let within = within.map_or("-".to_owned(), seconds);
+        // Work is counted in whole shares, one a second here; less than one is none.
+        let lost = match self.lost.max(0.0).round() {
+            0.0 => "none".to_owned(),
+            lost => format!("{lost:.0} s ({:.1e} hashes)", lost * RATE),
+        };
+        format!("| {when}: {name} | {deadline} | {within} | {failover} | {lost} |\n")
+    }
+}
+
+/// The table's head, for the primaries of one kind.
+pub fn head(primary: &str) -> String {
+    format!(
+        "| {primary} | found out by | deadline | reserve worked for after | work lost |\n\
+         |---|---|---|---|---|\n"
+    )
+}
+
+/// The document holds this table.
+pub fn is_published(table: &str) {
+    assert!(
+        include_str!("../../docs/pools.md").contains(table),
+        "docs/pools.md should hold this table:\n{table}"
+    );
 }
 
 async fn play(row: &Row) -> Outcome {
@@ -44,22 +105,7 @@ async fn play(row: &Row) -> Outcome {
     let place = Place::default();
     let pools = vec![(row.pool)(&net), source(&net, "b.example.net:3333", place)];
     let mut miner = Miner::start(pools, StrategyKind::Failover);
-    let mut begin = 0;
-    let mut before = 0.0;
-    if !row.at_boot {
-        miner.hash(JUST_BEFORE).await;
-        begin = miner.seconds.len();
-        before = miner.credited();
-        assert!(
-            !miner.seconds[2..].contains(['b', ' ']),
-            "{}: the primary is good till then",
-            row.name
-        );
-        tokio::time::advance(row.jump).await;
-    }
-    miner.hash(WATCHED).await;
-    let watched = &miner.seconds[begin..];
-    let lost = watched.len() as f64 - (miner.credited() - before) / RATE;
+    let outcome = Outcome::of(&mut miner, row.name, row.at_boot, row.jump).await;
     for server in [&primary, &reserve] {
         assert_eq!(
             server.log.lock().unwrap().foreign,
@@ -68,73 +114,19 @@ async fn play(row: &Row) -> Outcome {
             row.name
         );
     }
-    assert_eq!(
-        miner.status.borrow().shares_without_session,
-        0,
-        "{}",
-        row.name
-    );
-    Outcome {
-        failover: watched.find('b'),
-        lost,
-    }
-}
-
-fn table(rows: &[(&Row, Outcome)]) -> String {
-    let mut table = String::from(
-        "| the primary | found out by | deadline | reserve worked for after | work lost |\n\
-         |---|---|---|---|---|\n",
-    );
-    for (row, Outcome { failover, lost }) in rows {
-        let when = if row.at_boot {
-            "at start"
-        } else {
-            "while mining"
-        };
-        let failover = failover.map_or("never".to_owned(), |seconds| format!("{seconds} s"));
-        // Work is counted in whole shares, one a second here; less than one is none.
-        let lost = lost.max(0.0).round();
-        let lost = match lost * RATE {
-            0.0 => "none".to_owned(),
-            hashes => format!("{lost:.0} s ({hashes:.1e} hashes)"),
-        };
-        let Row { name, deadline, .. } = row;
-        let within = row
-            .within
-            .map_or("-".to_owned(), |seconds| format!("{seconds} s"));
-        let _ = writeln!(
-            table,
-            "| {when}: {name} | {deadline} | {within} | {failover} | {lost} |"
-        );
-    }
-    table
+    outcome
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_fault_of_the_primary_is_left_within_its_deadline() {
-    let mut rows = Vec::new();
+    let (mut table, mut all_held) = (head("the primary"), true);
     for row in ROWS {
         let outcome = play(row).await;
-        rows.push((row, outcome));
+        all_held &= outcome.is_held(row.within, row.loss);
+        table += &outcome.line(row.name, row.at_boot, row.deadline, row.within);
     }
-    let table = table(&rows);
-    for (row, Outcome { failover, lost }) in &rows {
-        let is_as_stated = match (row.within, failover) {
-            (Some(within), Some(seconds)) => *seconds <= within,
-            (within, seconds) => within.is_none() && seconds.is_none(),
-        };
-        assert!(is_as_stated, "{}\n{table}", row.name);
-        assert!(
-            *lost <= row.loss,
-            "{}: {lost} s of work lost\n{table}",
-            row.name
-        );
-    }
-    let document = include_str!("../../docs/pools.md");
-    assert!(
-        document.contains(&table),
-        "docs/pools.md should hold this table:\n{table}"
-    );
+    assert!(all_held, "{table}");
+    is_published(&table);
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,5 +11,6 @@ mod manager;
 mod miner;
 mod net;
 mod server;
+mod stage;
 #[cfg(feature = "sv2")]
 mod sv2;

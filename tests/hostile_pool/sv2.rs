@@ -2,6 +2,7 @@
 
 mod edge_cases;
 mod faults;
+mod idle;
 mod server;
 mod wire;
 

@@ -201,3 +201,21 @@ async fn an_address_that_asks_for_tls_is_never_spoken_to_in_the_clear() {
         .unwrap();
     assert!(error.to_string().contains("stratum+tcp://"), "{error}");
 }
+
+#[test]
+fn what_only_another_build_can_reach_is_refused_by_the_name_of_its_feature() {
+    let key = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
+    let noise = format!("stratum2+tcp://pool.example.com:34254/{key}");
+    for (address, words) in [
+        (&*noise, ["the feature `sv2`", "stratum+tcp://"]),
+        (
+            "stratum+tls://pool.example.com:443",
+            ["the feature `tls`", "stratum+tcp://"],
+        ),
+    ] {
+        let error = ConnectError::unless_bare(&address.parse().unwrap()).unwrap_err();
+        let error = error.to_string();
+        assert!(error.starts_with(address), "{error}");
+        assert!(words.iter().all(|words| error.contains(words)), "{error}");
+    }
+}

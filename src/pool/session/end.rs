@@ -77,6 +77,14 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    /// Whether it was left for its verdicts, or their absence.
+    pub fn is_distrust(&self) -> bool {
+        matches!(
+            self,
+            Self::SharesUnanswered | Self::SharesRejected(_) | Self::Forgotten(_)
+        )
+    }
+
     /// Whether the pool has refused us, so that coming back soon would change nothing.
     pub fn is_refusal(&self) -> bool {
         matches!(

@@ -94,6 +94,7 @@ impl Session {
 
     pub(super) fn run(&mut self, now: Instant) {
         self.state = State::Running { since: now };
+        self.vigil.running(now);
         let job = self.jobs.current().cloned();
         self.give_out(job);
         if self.manners.no_optional_requests {

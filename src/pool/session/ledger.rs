@@ -1,7 +1,7 @@
 //! Shares of one session between submit and verdict, and what the verdicts say about the pool.
 
 use crate::pool::reject::{PoolError, RejectReason};
-use crate::pool::status::ShareCounters;
+use crate::pool::status::{PoolStatus, ShareCounters};
 use crate::work::{ChainIndex, Share};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -94,6 +94,14 @@ impl Ledger {
     /// The numbers so far.
     pub fn counters(&self) -> &ShareCounters {
         &self.counters
+    }
+
+    /// Writes what it knows into the pool's status.
+    pub fn describe(&self, status: &mut PoolStatus) {
+        status.last_accepted_at = self.last_accepted_at.or(status.last_accepted_at);
+        let reply = self.last_reply.map(|reply| reply.as_secs_f64() * 1000.0);
+        status.reply_ms = reply.or(status.reply_ms);
+        status.shares.clone_from(&self.counters);
     }
 
     /// From submit to verdict, the last one.

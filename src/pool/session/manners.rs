@@ -37,7 +37,8 @@ impl Session {
     pub fn lessons(&self, now: Instant) -> Manners {
         let mut manners = self.manners.clone();
         manners.resume.clone_from(&self.resumable);
-        manners.probation = self.ledger.is_on_probation() || self.ended_by_distrust();
+        manners.probation =
+            self.ledger.is_on_probation() || self.ended().is_some_and(EndReason::is_distrust);
         match &self.state {
             State::Configuring => manners.hang_ups_at_configure += 1,
             State::Running { since } => {

@@ -4,10 +4,12 @@ use crate::pool::reject::RejectReason;
 use crate::work::{ChainIndex, Difficulty, Extranonce2, Target};
 use proptest::prelude::*;
 use serde_json::json;
+use std::time::Duration;
 
 mod handshake;
 mod link;
 mod verdicts;
+mod vigil;
 mod work;
 
 const HASH: &str = "46f99360a6e97256d49f87304f087507a6e24f6b7e2e86bacad8d1e100000000";

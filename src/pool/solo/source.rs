@@ -311,15 +311,8 @@ impl Desk<'_> {
     fn lose_session(&mut self, phase: PoolPhase) {
         self.ports.publish(None);
         self.maker = None;
-        let status = &mut self.status;
-        status.phase = phase;
-        status.peer = None;
-        status.session = None;
-        status.ready_since = None;
-        status.difficulty = None;
-        status.job_id = None;
-        status.version_mask = None;
-        status.extranonce2_size = None;
+        self.status.phase = phase;
+        self.status.forget_session();
     }
 
     fn report(&self) {

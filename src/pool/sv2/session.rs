@@ -18,7 +18,9 @@ use crate::pool::message::Reconnect;
 use crate::pool::reconnect::Conversation;
 use crate::pool::redirect::redirect;
 use crate::pool::reject::PoolError;
-use crate::pool::session::ledger::{Distrust, Ledger};
+use crate::pool::session::ledger::Ledger;
+use crate::pool::session::newest::Newest;
+use crate::pool::session::vigil::Vigil;
 use crate::pool::session::{Counters, EndReason, Withheld};
 use crate::pool::settings::Sv2Channel;
 use crate::pool::source::Numbers;
@@ -26,13 +28,10 @@ use crate::pool::status::{LineCounters, PoolPhase, PoolStatus};
 use crate::pool::url::Host;
 use crate::work::version::ROLLABLE_BITS;
 use crate::work::{Job, MerkleRoots, SessionId, Share, Target};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long verdicts on shares are waited for after the pool has asked for a new connection.
-const FAREWELL: Duration = Duration::from_secs(2);
 /// Messages of noise, one after another, that end a session.
 const NOISE_RUN: u32 = 100;
 /// Shares that a pool may collect before its first verdict; the reference implementation collects ten.
@@ -63,12 +62,10 @@ pub struct Session {
     sequence: u32,
     lines: LineCounters,
     noise_run: u32,
-    /// The pool has asked for a new connection; this is when we go.
-    farewell: Option<(Instant, EndReason)>,
-    last_frame_at: Instant,
+    vigil: Vigil,
     last_job_at: Option<Instant>,
     out: Vec<u8>,
-    events: VecDeque<Arc<Job>>,
+    newest: Newest,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -128,11 +125,10 @@ impl Session {
             sequence: 0,
             lines: counters.lines,
             noise_run: 0,
-            farewell: None,
-            last_frame_at: now,
+            vigil: Vigil::new(settings.pool.deadlines, now),
             last_job_at: None,
             out: Vec::with_capacity(1024),
-            events: VecDeque::new(),
+            newest: Newest::default(),
             lessons,
             settings,
         };
@@ -152,11 +148,7 @@ impl Session {
 
     /// What the next session should know of the pool, given that this connection is over.
     pub fn lessons(&self) -> Lessons {
-        use EndReason::{Forgotten, SharesRejected, SharesUnanswered};
-        let distrusted = matches!(
-            self.ended(),
-            Some(SharesUnanswered | SharesRejected(_) | Forgotten(_))
-        );
+        let distrusted = self.ended().is_some_and(EndReason::is_distrust);
         Lessons {
             probation: self.ledger.is_on_probation() || distrusted,
             batch: self.ledger.batch().or(self.lessons.batch),
@@ -178,7 +170,7 @@ impl Session {
         match Message::parse(frame) {
             Ok(message) => {
                 self.noise_run = 0;
-                self.last_frame_at = now;
+                self.vigil.heard(now);
                 self.on_message(message, now);
             }
             Err(error) => {
@@ -280,7 +272,7 @@ impl Session {
         mut give: impl FnMut(&mut Channel, &Maker) -> Result<Option<Arc<Job>>, E>,
         now: Instant,
     ) {
-        let mut known = false;
+        let (mut known, mut failed) = (false, false);
         let mut newest = None;
         let addressed = |channel: &&mut Channel| channel.is_addressed(to);
         for channel in self.channels.iter_mut().flatten().filter(addressed) {
@@ -288,14 +280,21 @@ impl Session {
             match give(channel, &self.maker) {
                 Ok(job) => newest = job.or(newest),
                 Err(error) => {
+                    failed = true;
                     self.lines.bad_parameters += 1;
                     tracing::warn!(pool = %self.settings.pool.url, %error, "message dropped");
                 }
             }
         }
+        if failed {
+            // A block that was told of without a job for it makes worthless what no chain has seen yet.
+            let channels = &self.channels;
+            self.newest.keep_if(|job| is_live(job, channels));
+        }
         self.lines.unknown += u64::from(!known);
         if let Some(job) = newest {
             self.last_job_at = Some(now);
+            self.vigil.job_came(now);
             self.give_out(job);
         }
     }
@@ -309,17 +308,7 @@ impl Session {
             Sv2Channel::Extended => job,
             Sv2Channel::Standard => self.for_each_chain(&job),
         };
-        // The newest job is the only one worth having, but it must say that the others are not.
-        match self.events.pop_front() {
-            Some(unseen) if unseen.clean && !job.clean => {
-                let clean = Job {
-                    clean: true,
-                    ..(*job).clone()
-                };
-                self.events.push_back(Arc::new(clean));
-            }
-            _ => self.events.push_back(job),
-        }
+        self.newest.put(job);
     }
 
     /// One job out of those of all channels. A channel that has not heard of the newest block yet has none.
@@ -336,11 +325,9 @@ impl Session {
     }
 
     fn on_verdict(&mut self, now: Instant) {
-        self.judge_pool(now);
-        let all_answered = self.ledger.oldest_sent_at().is_none();
-        if let Some((_, reason)) = self.farewell.take_if(|_| all_answered) {
-            self.end(reason);
-        }
+        let distrust = self.ledger.distrust(now).map(EndReason::from);
+        let over = distrust.or_else(|| self.vigil.no_more_verdicts(&self.ledger));
+        self.end_if(over);
     }
 
     fn on_reconnect(&mut self, host: &str, port: u16, now: Instant) {
@@ -360,25 +347,30 @@ impl Session {
             url,
             wait: Duration::ZERO,
         };
-        if self.ledger.oldest_sent_at().is_none() {
-            self.end(end);
-        } else {
-            self.farewell.get_or_insert((now + FAREWELL, end));
-        }
+        let over = self.vigil.farewell(end, &self.ledger, now);
+        self.end_if(over);
     }
 
-    fn judge_pool(&mut self, now: Instant) {
-        match self.ledger.distrust(now) {
-            None => {}
-            Some(Distrust::NoAnswers) => self.end(EndReason::SharesUnanswered),
-            Some(Distrust::Rejects(last)) => self.end(EndReason::SharesRejected(last)),
-            Some(Distrust::Forgotten(last)) => self.end(EndReason::Forgotten(last)),
+    fn end_if(&mut self, reason: Option<EndReason>) {
+        if let Some(reason) = reason {
+            self.end(reason);
         }
     }
 
     fn end(&mut self, reason: EndReason) {
-        self.events.clear();
+        self.newest = Newest::default();
         self.state = State::Ended(reason);
+    }
+}
+
+/// Whether shares of this job, or of that of some chain, still count on these channels.
+fn is_live(job: &Job, channels: &[Option<Channel>]) -> bool {
+    match &job.roots {
+        MerkleRoots::EachChain(jobs) => jobs.iter().flatten().any(|job| is_live(job, channels)),
+        MerkleRoots::Coinbase | MerkleRoots::Fixed(_) => channels
+            .iter()
+            .flatten()
+            .any(|channel| channel.is_live(job.sequence)),
     }
 }
 
@@ -404,7 +396,7 @@ impl Conversation for Session {
     fn on_closed(&mut self, _: Instant) {}
 
     fn next_job(&mut self) -> Option<Arc<Job>> {
-        self.events.pop_front()
+        self.newest.take()
     }
 
     fn ended(&self) -> Option<&EndReason> {
@@ -412,6 +404,10 @@ impl Conversation for Session {
             State::Ended(reason) => Some(reason),
             _ => None,
         }
+    }
+
+    fn set_at_work(&mut self, at_work: bool, now: Instant) {
+        self.vigil.set_at_work(at_work, now);
     }
 
     fn running_since(&self) -> Option<Instant> {
@@ -477,13 +473,10 @@ impl Conversation for Session {
         status.version_mask = job.map(|job| job.version_mask);
         status.extranonce2_size = channel.and_then(|channel| channel.extranonce().1);
         status.last_job_at = self.last_job_at.or(status.last_job_at);
-        status.last_accepted_at = self.ledger.last_accepted_at().or(status.last_accepted_at);
-        let reply = self
-            .ledger
-            .last_reply()
-            .map(|reply| reply.as_secs_f64() * 1000.0);
-        status.reply_ms = reply.or(status.reply_ms);
-        status.shares.clone_from(self.ledger.counters());
+        self.ledger.describe(status);
         status.lines.clone_from(&self.lines);
     }
 }
+
+#[cfg(test)]
+mod tests;

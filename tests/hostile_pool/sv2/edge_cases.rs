@@ -2,12 +2,11 @@
 
 use super::server::target;
 use super::wire::{self, PUBLIC, Reader, Writer};
-use crate::miner::{Miner, share, source_with};
-use crate::net::{Lookup, Net, Reach};
+use crate::stage::{SOON, Stage, played};
 use binary_sv2::{GetSize, Seq064K, Seq0255, Serialize, Sv2Option, U256, from_bytes};
-use cgminer_rs::pool::settings::{Place, StrategyKind, StratumSettings};
-use cgminer_rs::pool::status::{PoolPhase, PoolStatus};
-use cgminer_rs::work::{Difficulty, Job, Share, Target};
+use cgminer_rs::pool::settings::StratumSettings;
+use cgminer_rs::pool::status::PoolPhase;
+use cgminer_rs::work::{Difficulty, Job, Target};
 use common_messages_sv2::{Reconnect, SetupConnectionError, SetupConnectionSuccess};
 use mining_sv2::{
     CloseChannel, NewExtendedMiningJob, OpenExtendedMiningChannel,
@@ -15,10 +14,11 @@ use mining_sv2::{
     SetNewPrevHash, SetTarget, SubmitSharesError, SubmitSharesExtended, SubmitSharesSuccess,
     UpdateChannel, UpdateChannelError,
 };
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, DuplexStream};
-use tokio::sync::{mpsc, watch};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 mod channel;
@@ -26,52 +26,43 @@ mod link;
 mod standard;
 mod verdicts;
 
-/// Nothing in a test comes later than this, deadlines that are waited for aside.
-const SOON: Duration = Duration::from_secs(5);
 const CHANNEL: u32 = 7;
 const GROUP: u32 = 70;
 const NTIME: u32 = 0x6449_5522;
 const NBITS: u32 = 0x1705_c739;
 
 /// A miner with one pool, which the test plays.
-struct Scene {
-    net: Net,
-    miner: Miner,
-    connections: mpsc::UnboundedReceiver<DuplexStream>,
-    nonce: u32,
+struct Scene(Stage);
+
+impl Deref for Scene {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.0
+    }
+}
+
+impl DerefMut for Scene {
+    fn deref_mut(&mut self) -> &mut Stage {
+        &mut self.0
+    }
 }
 
 /// The pool's end of a connection.
-struct Pool {
-    reader: Reader,
-    writer: Writer,
+pub struct Pool {
+    pub reader: Reader,
+    pub writer: Writer,
 }
 
 impl Scene {
     fn new(host: &str, change: impl FnOnce(&mut StratumSettings)) -> Self {
-        let net = Net::new();
-        let (sender, connections) = mpsc::unbounded_channel();
-        let address = "192.0.2.1:3333".parse().unwrap();
-        net.name(host, move |_| Lookup::Found(vec![address]));
-        net.host("192.0.2.1:3333", move |_| {
-            let sender = sender.clone();
-            Reach::Taken(Box::new(move |stream| drop(sender.send(stream))))
-        });
-        let pool = source_with(&net, &url(host), Place::default(), change);
-        let miner = Miner::start(vec![pool], StrategyKind::Failover);
-        Self {
-            net,
-            miner,
-            connections,
-            nonce: 0,
-        }
+        Self(Stage::new(host, &url(host), change))
     }
 
     /// The next connection, after whatever back-off, with its handshake done.
     async fn accept(&mut self) -> Pool {
-        let wait = timeout(Duration::from_secs(200), self.connections.recv());
-        let stream = wait.await.expect("no connection").unwrap();
-        let (reader, writer) = wire::accept(stream).await.unwrap();
+        let stream = self.connection().await;
+        let (reader, writer) = wire::accept(stream, super::NOW).await.unwrap();
         Pool { reader, writer }
     }
 
@@ -85,35 +76,6 @@ impl Scene {
         pool.previous(1, 1).await;
         let job = scene.job().await;
         (scene, pool, job)
-    }
-
-    async fn job(&mut self) -> Arc<Job> {
-        let mut jobs = self.miner.jobs.clone();
-        timeout(SOON, jobs.changed()).await.ok();
-        self.miner.next_job(SOON).await
-    }
-
-    /// No other job comes within a while.
-    async fn no_other_job(&mut self, than: &Arc<Job>) {
-        sleep(Duration::from_secs(1)).await;
-        let job = self.miner.jobs.borrow().clone();
-        assert!(job.is_some_and(|job| job.sequence == than.sequence));
-    }
-
-    async fn find(&mut self, job: &Arc<Job>) {
-        self.find_with(job, |_| ()).await;
-    }
-
-    async fn find_with(&mut self, job: &Arc<Job>, change: impl FnOnce(&mut Share)) {
-        self.nonce += 1;
-        let mut share = share(job, self.nonce);
-        change(&mut share);
-        self.miner.shares.send(share).await.unwrap();
-    }
-
-    async fn status(&self) -> PoolStatus {
-        sleep(Duration::from_millis(10)).await;
-        self.miner.status.borrow().pools[0].clone()
     }
 }
 
@@ -135,7 +97,7 @@ impl Pool {
         assert!(next.await.expect("no end").is_err());
     }
 
-    async fn set_up(&mut self, flags: u32) {
+    pub async fn set_up(&mut self, flags: u32) {
         self.expect(0x00).await;
         let success = SetupConnectionSuccess {
             used_version: 2,
@@ -144,7 +106,7 @@ impl Pool {
         self.say(success, 0x01).await;
     }
 
-    async fn open(&mut self) {
+    pub async fn open(&mut self) {
         let mut bytes = self.expect(0x13).await;
         let open: OpenExtendedMiningChannel<'_> = from_bytes(&mut bytes).unwrap();
         assert_eq!(open.user_identity.as_bytes(), b"user.worker");
@@ -165,7 +127,7 @@ impl Pool {
         .await;
     }
 
-    async fn job(&mut self, id: u32, min_ntime: Option<u32>) {
+    pub async fn job(&mut self, id: u32, min_ntime: Option<u32>) {
         self.job_to(GROUP, id, min_ntime, true).await;
     }
 
@@ -190,7 +152,7 @@ impl Pool {
         self.say(job, 0x1f).await;
     }
 
-    async fn previous(&mut self, job_id: u32, block: u8) {
+    pub async fn previous(&mut self, job_id: u32, block: u8) {
         let hash = [block; 32];
         let previous = SetNewPrevHash {
             channel_id: GROUP,
@@ -203,7 +165,7 @@ impl Pool {
     }
 
     /// The next share: its sequence number, job, and all else that its header is made of.
-    async fn share(&mut self) -> (u32, u32, (u32, u32, u32, Vec<u8>)) {
+    pub async fn share(&mut self) -> (u32, u32, (u32, u32, u32, Vec<u8>)) {
         let mut bytes = self.expect(0x1b).await;
         let share: SubmitSharesExtended<'_> = from_bytes(&mut bytes).unwrap();
         assert_eq!(share.channel_id, CHANNEL);
@@ -216,7 +178,7 @@ impl Pool {
         (share.sequence_number, share.job_id, header)
     }
 
-    async fn accept(&mut self, last: u32, count: u32) {
+    pub async fn accept(&mut self, last: u32, count: u32) {
         let success = SubmitSharesSuccess {
             channel_id: CHANNEL,
             last_sequence_number: last,
@@ -236,6 +198,6 @@ impl Pool {
     }
 }
 
-fn url(host: &str) -> String {
+pub fn url(host: &str) -> String {
     format!("stratum2+tcp://{host}:3333/{PUBLIC}")
 }

@@ -3,21 +3,12 @@
 
 use super::server::{Fault, Server};
 use super::wire::PUBLIC;
-use crate::miner::{Miner, RATE, source};
+use crate::faults::{BEGIN, Outcome, PRIMARY, RESERVE, head, is_published};
+use crate::miner::{Miner, source};
 use crate::net::{Lookup, Net, Reach};
 use crate::server;
 use cgminer_rs::pool::settings::{Place, StrategyKind};
-use std::fmt::Write;
 use std::time::Duration;
-
-const PRIMARY: &str = "192.0.2.1:3333";
-const RESERVE: &str = "198.51.100.1:3333";
-/// Faults of a running pool begin here, in the middle of a block.
-const BEGIN: Duration = Duration::from_secs(900);
-/// The last second before, so that no share is on its way.
-const JUST_BEFORE: Duration = Duration::from_millis(899_500);
-/// How long is looked on from there.
-const WATCHED: Duration = Duration::from_secs(900);
 
 /// A fault of the primary.
 struct Row {
@@ -199,8 +190,8 @@ fn url() -> String {
     format!("stratum2+tcp://a.example.com:3333/{PUBLIC}")
 }
 
-/// Plays a row: a line of the table, and whether it is within its bounds.
-async fn play(row: &Row) -> (String, bool) {
+/// Plays a row.
+async fn play(row: &Row) -> Outcome {
     let net = Net::new();
     let (primary, reserve) = (Server::new(1), server::Server::new("b"));
     net.name("a.example.com", row.lookup);
@@ -218,68 +209,23 @@ async fn play(row: &Row) -> (String, bool) {
         source(&net, "b.example.net:3333", Place::default()),
     ];
     let mut miner = Miner::start(pools, StrategyKind::Failover);
-    let (mut begin, mut before) = (0, 0.0);
-    if !row.at_boot {
-        miner.hash(JUST_BEFORE).await;
-        begin = miner.seconds.len();
-        before = miner.credited();
-        let is_good = !miner.seconds[2..].contains(['b', ' ']);
-        assert!(is_good, "{}: the primary is good till then", row.name);
+    let outcome = Outcome::of(&mut miner, row.name, row.at_boot, Duration::ZERO).await;
+    for log in [&primary.log, &reserve.log] {
+        assert!(log.lock().unwrap().foreign.is_empty(), "{}", row.name);
     }
-    miner.hash(WATCHED).await;
-    let watched = &miner.seconds[begin..];
-    let lost = watched.len() as f64 - (miner.credited() - before) / RATE;
-    assert!(
-        primary.log.lock().unwrap().foreign.is_empty(),
-        "{}",
-        row.name
-    );
-    assert!(
-        reserve.log.lock().unwrap().foreign.is_empty(),
-        "{}",
-        row.name
-    );
-    let Row {
-        name,
-        deadline,
-        within,
-        ..
-    } = row;
-    let when = if row.at_boot {
-        "at start"
-    } else {
-        "while mining"
-    };
-    let failover = watched.find('b');
-    let is_held = failover.is_some_and(|seconds| seconds <= *within) && lost <= row.loss;
-    let failover = failover.map_or("never".to_owned(), |seconds| format!("{seconds} s"));
-    // Work is counted in whole shares, one a second here; less than one is none.
-    let lost = match lost.max(0.0).round() {
-        0.0 => "none".to_owned(),
-        lost => format!("{lost:.0} s ({:.1e} hashes)", lost * RATE),
-    };
-    let line = format!("| {when}: {name} | {deadline} | {within} s | {failover} | {lost} |");
-    (line, is_held)
+    outcome
 }
 
 #[tokio::test(start_paused = true)]
 async fn every_fault_of_a_primary_of_stratum_v2_is_left_within_its_deadline() {
-    let mut table = String::from(
-        "| the primary of Stratum v2 | found out by | deadline | reserve worked for after | work lost |\n\
-         |---|---|---|---|---|\n",
-    );
-    let mut all_held = true;
+    let (mut table, mut all_held) = (head("the primary of Stratum v2"), true);
     for row in ROWS {
-        let (line, is_held) = play(row).await;
-        all_held &= is_held;
-        let _ = writeln!(table, "{line}");
+        let (outcome, within) = (play(row).await, Some(row.within));
+        all_held &= outcome.is_held(within, row.loss);
+        table += &outcome.line(row.name, row.at_boot, row.deadline, within);
     }
     assert!(all_held, "{table}");
-    let document = include_str!("../../../docs/pools.md");
-    assert!(
-        document.contains(&table),
-        "docs/pools.md should hold this table:\n{table}"
-    );
+    is_published(&table);
 }
 
 /// Mines at a good pool that tells of so many shares at once.

@@ -97,7 +97,7 @@ impl Server {
                 _ => {}
             }
         }
-        let Ok((reader, writer)) = wire::accept(stream).await else {
+        let Ok((reader, writer)) = wire::accept(stream, super::NOW).await else {
             return;
         };
         let mut talk = Talk {

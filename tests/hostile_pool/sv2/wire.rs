@@ -9,27 +9,32 @@ use codec_sv2::{
 };
 use noise_sv2::{ELLSWIFT_ENCODING_SIZE, Responder};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, split,
+};
 
 /// Test keys of the reference implementation's configuration examples (github.com/stratum-mining/sv2-apps).
 pub const PUBLIC: &str = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
 const SECRET: &str = "mkDLTBBRxdBv998612qipDYoTK3YUrqLe8uWw7gu3iXbSrn2n";
 
 /// What can be read.
-pub struct Reader {
-    bytes: ReadHalf<DuplexStream>,
+pub struct Reader<S = DuplexStream> {
+    bytes: ReadHalf<S>,
     decoder: NoiseDecoder,
     state: Option<TransportDecryptState>,
 }
 
 /// What can be written.
-pub struct Writer {
-    pub bytes: WriteHalf<DuplexStream>,
+pub struct Writer<S = DuplexStream> {
+    pub bytes: WriteHalf<S>,
     state: TransportEncryptState,
 }
 
-/// Does the handshake with the key of the tests.
-pub async fn accept(mut stream: DuplexStream) -> std::io::Result<(Reader, Writer)> {
+/// Does the handshake with the key of the tests, and a certificate for the day from `now` on, in seconds since 1970.
+pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    now: u64,
+) -> std::io::Result<(Reader<S>, Writer<S>)> {
     let mut first = [0; ELLSWIFT_ENCODING_SIZE];
     stream.read_exact(&mut first).await?;
     let secret: [u8; 36] = base58::decode_check(SECRET).unwrap();
@@ -38,7 +43,7 @@ pub async fn accept(mut stream: DuplexStream) -> std::io::Result<(Reader, Writer
     let secret = secret[..32].try_into().unwrap();
     let responder = Responder::from_authority_kp(&public.0, secret, validity).unwrap();
     let (answer, transport) = Handshake::responder(responder)
-        .step_1_with_now_rng(first, super::NOW as u32, &mut rand::rngs::OsRng)
+        .step_1_with_now_rng(first, now as u32, &mut rand::rngs::OsRng)
         .unwrap();
     stream.write_all(answer.payload()).await?;
     let (encrypt, decrypt) = transport.split();
@@ -56,7 +61,7 @@ pub async fn accept(mut stream: DuplexStream) -> std::io::Result<(Reader, Writer
     ))
 }
 
-impl Reader {
+impl<S: AsyncRead> Reader<S> {
     /// The next message: its kind and its bytes. Can be dropped and called again.
     pub async fn next(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
         loop {
@@ -87,7 +92,7 @@ impl Reader {
     }
 }
 
-impl Writer {
+impl<S: AsyncWrite> Writer<S> {
     /// Sends a message.
     pub async fn say<T: Serialize + GetSize>(
         &mut self,

@@ -55,7 +55,7 @@ fn a_reconnect_waits_for_verdicts_but_not_for_long() {
     talk.submit(&share(&talk.job())).unwrap();
     talk.say(&json!({"method": "client.reconnect", "params": []}));
     assert_eq!(talk.session.ended(), None);
-    assert_eq!(talk.lifetime(), FAREWELL);
+    assert_eq!(talk.lifetime(), crate::pool::session::vigil::FAREWELL);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is due when, and what follows when it does not come.
 
-use super::{Conversation, EndReason, Session, State, request};
+use super::{EndReason, Session, State, request};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -11,29 +11,15 @@ const RATE_DRIFT: f64 = 0.25;
 
 impl Session {
     pub(super) fn deadline(&self) -> Instant {
-        let deadlines = &self.settings.pool.deadlines;
         let step = match self.state {
-            State::Running { since } => match self.last_job_at {
-                Some(at) => at.max(since) + deadlines.next_job,
-                None => since + deadlines.first_job,
-            },
+            // The next look at the hash rate.
+            State::Running { .. } => self.rate_seen_at + RATE_LOOK,
             _ => self.step_deadline,
         };
-        let rate = self.running_since().map(|_| self.rate_seen_at + RATE_LOOK);
-        let reply = self
-            .ledger
-            .due_since()
-            .map(|at| at + deadlines.submit_reply);
-        let farewell = self.farewell.as_ref().map(|(at, _)| *at);
-        let silence = self.last_frame_at + deadlines.silence;
-        [Some(step), rate, reply, farewell]
-            .into_iter()
-            .flatten()
-            .fold(silence, Instant::min)
+        self.vigil.next_deadline(Some(step), &self.ledger)
     }
 
     pub(super) fn look_for_overdue(&mut self, now: Instant) {
-        let deadlines = self.settings.pool.deadlines;
         match self.state {
             State::Ended(_) => return,
             State::SettingUp if now >= self.step_deadline => {
@@ -42,33 +28,11 @@ impl Session {
             State::Opening if now >= self.step_deadline => {
                 return self.end(EndReason::Unanswered("OpenMiningChannel"));
             }
-            State::Running { since } => match self.last_job_at {
-                Some(at) if now >= at.max(since) + deadlines.next_job => {
-                    return self.end(EndReason::NoNextJob);
-                }
-                None if now >= since + deadlines.first_job => {
-                    return self.end(EndReason::NoFirstJob);
-                }
-                _ => self.compare_rate(now),
-            },
+            State::Running { .. } => self.compare_rate(now),
             _ => {}
         }
-        let overdue = |since: &Instant| now >= *since + deadlines.submit_reply;
-        if let Some(since) = self.ledger.due_since().filter(overdue) {
-            // Not a frame since that batch went out: the connection is dead, whatever TCP thinks.
-            if self.last_frame_at <= since {
-                return self.end(EndReason::SharesUnanswered);
-            }
-            if let Some(limit) = now.checked_sub(deadlines.submit_reply) {
-                self.ledger.expire(limit);
-            }
-            self.judge_pool(now);
-        }
-        if let Some((_, reason)) = self.farewell.take_if(|(at, _)| now >= *at) {
-            self.end(reason);
-        } else if now >= self.last_frame_at + deadlines.silence {
-            self.end(EndReason::Silent);
-        }
+        let overdue = self.vigil.overdue(&mut self.ledger, now);
+        self.end_if(overdue);
     }
 
     /// Tells the pool of a hash rate that is another one by now, so that it can set a target that fits.

@@ -81,6 +81,7 @@ impl Session {
         }
         self.rate_seen_at = now;
         self.state = State::Running { since: now };
+        self.vigil.running(now);
         // Jobs of the channels that were opened before the last one.
         let newest = self.channels().filter_map(Channel::current);
         if let Some(job) = newest.max_by_key(|job| job.sequence).cloned() {

@@ -137,15 +137,7 @@ async fn a_reconnect_goes_to_the_same_domain_with_the_same_key_and_nowhere_else(
     };
     pool.say(away, 0x04).await;
     scene.no_other_job(&job).await;
-    let (sender, mut connections) = mpsc::unbounded_channel();
-    let address = "192.0.2.9:4444".parse().unwrap();
-    scene
-        .net
-        .name("eu.example.com", move |_| Lookup::Found(vec![address]));
-    scene.net.host("192.0.2.9:4444", move |_| {
-        let sender = sender.clone();
-        Reach::Taken(Box::new(move |stream| drop(sender.send(stream))))
-    });
+    let mut connections = played(&scene.net, "eu.example.com", "192.0.2.9:4444");
     let there = Reconnect {
         new_host: "eu.example.com".try_into().unwrap(),
         new_port: 4444,
@@ -153,7 +145,7 @@ async fn a_reconnect_goes_to_the_same_domain_with_the_same_key_and_nowhere_else(
     pool.say(there, 0x04).await;
     pool.hung_up().await;
     let stream = timeout(SOON, connections.recv()).await.unwrap().unwrap();
-    let (reader, writer) = wire::accept(stream).await.unwrap();
+    let (reader, writer) = wire::accept(stream, crate::sv2::NOW).await.unwrap();
     let mut there = Pool { reader, writer };
     there.set_up(0).await;
     assert_eq!(scene.status().await.failures, 0);
@@ -162,7 +154,7 @@ async fn a_reconnect_goes_to_the_same_domain_with_the_same_key_and_nowhere_else(
 #[tokio::test(start_paused = true)]
 async fn what_is_no_noise_is_told_and_tried_again() {
     let mut scene = Scene::new("a.example.com", |_| ());
-    let mut stream = scene.connections.recv().await.unwrap();
+    let mut stream = scene.connection().await;
     stream
         .write_all(b"{\"id\":null,\"error\":\"this is Stratum v1\"}\n")
         .await

@@ -1,6 +1,9 @@
 //! `cgminer-rs pool test URL` as a process, against pools, proxies and TLS servers on this machine.
 #![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
 
+#[cfg(feature = "sv2")]
+mod sv2;
+
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -208,6 +211,15 @@ fn a_pool_behind_a_socks5_proxy_is_reached_by_its_name() {
     assert_eq!(row(&text, "proxy"), proxy);
     assert!(row(&text, "connected").starts_with("to pool.of.nobody.onion:3333 by 127.0.0.1:"));
     assert_eq!(row(&text, "difficulty"), "4096");
+}
+
+#[cfg(not(feature = "sv2"))]
+#[test]
+fn a_build_without_stratum_v2_says_so() {
+    let key = "9auqWEzQDVyd2oe1JVGFLMLHZtCo2FFqZwtKA5gd9xbuEu7PH72";
+    let (code, _, error) = told(&pool_test(&[&format!("stratum2+tcp://127.0.0.1:1/{key}")]));
+    let says_so = error.contains("which this build does not have") && error.contains("`sv2`");
+    assert!(code == Some(1) && says_so, "{error}");
 }
 
 #[cfg(feature = "tls")]
