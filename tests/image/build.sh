@@ -45,7 +45,7 @@ install -m 0755 "$guest/initrd-init" "$output/initrd/init"
 
 # --- root: Debian's programs where Buildroot's would be, and the project's own files
 root=$output/root
-mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,usr/lib,var/lib,var/log,proc,sys,dev,run,tmp,root,data,boot,etc/init.d,etc/cgminer-rs}
+mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,usr/lib,var/lib,var/log,proc,sys,dev,run,tmp,root,data,boot,etc/init.d,etc/cgminer-rs,etc/rauc}
 cp "$tools/target/usr/bin/busybox" "$root/bin/"
 for applet in $(busybox --list); do
     [ "$applet" = busybox ] || ln -s /bin/busybox "$root/bin/$applet"
