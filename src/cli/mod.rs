@@ -14,6 +14,7 @@ mod run;
 mod single;
 mod split;
 mod status;
+mod support;
 mod table;
 mod token;
 mod top;
@@ -44,6 +45,7 @@ Commands:
   status         tell what the running machine does
   top            the same as a live view of the terminal; q leaves it
   pool test URL  try a pool, and tell what it supports
+  support [FILE]         write an archive for whoever is asked for help, secrets left out
   firmware status        what runs in which slot, and how the last update ended
   firmware install FILE  verify a bundle and write it to the idle slot
   firmware confirm       tell the boot loader once this start has proven itself
@@ -108,7 +110,7 @@ Options of firmware install:
 Options of firmware confirm:
       --within N            seconds for the proof (default 900)
 
-Options of status:
+Options of status and firmware status:
       --json                print the machine's own answer
 
 Every field: docs/configuration.md. Variables CGMINER_SECTION_FIELD set fields, too.
@@ -194,6 +196,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "token" => token::run(parser),
             "pool" => pool::run(parser),
             "firmware" => firmware::run(parser),
+            "support" => support::run(parser),
             noun @ ("board" | "fan" | "psu" | "chain" | "locate" | "latch") => {
                 bringup::run(noun, parser)
             }
@@ -283,6 +286,7 @@ mod tests {
             "config migrate",
             "token claim",
             "status",
+            "support",
             "version",
             "help",
             "--config",

@@ -18,6 +18,7 @@ mod rauc;
 mod trial;
 mod version;
 
+pub(super) use rauc::command;
 pub use rauc::{parse_info, parse_status};
 pub use version::Version;
 
@@ -25,6 +26,7 @@ use super::options::Options;
 use super::{Failure, table};
 use lexopt::Arg::{Long, Value};
 use lexopt::ValueExt;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use trial::Record;
@@ -38,7 +40,7 @@ const TRIAL_TIME: Duration = Duration::from_secs(15 * 60);
 /// Longest time that may be asked for in its place.
 const LONGEST_TRIAL: Duration = Duration::from_secs(2 * 3600);
 
-const USAGE: &str = "say `firmware status`, `firmware install FILE` (with --reboot, --allow-downgrade or --again) or \
+const USAGE: &str = "say `firmware status` (with --json), `firmware install FILE` (with --reboot, --allow-downgrade or --again) or \
                      `firmware confirm` (with --within SECONDS)";
 
 /// `firmware status|install FILE|confirm`.
@@ -47,12 +49,14 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let mut words = Vec::new();
     let mut wishes = plan::Wishes::default();
     let mut reboot = false;
+    let mut json = false;
     let mut within = TRIAL_TIME;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("allow-downgrade") => wishes.downgrade = true,
             Long("again") => wishes.again = true,
             Long("reboot") => reboot = true,
+            Long("json") => json = true,
             Long("within") => within = Duration::from_secs(parser.value()?.parse()?),
             Value(word) => words.push(word.string()?),
             other => {
@@ -69,6 +73,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["status"] if json => status_as_json(),
         ["status"] => status(),
         ["install", file] => {
             install::install(Path::new(file), wishes)?;
@@ -109,6 +114,32 @@ fn status() -> Result<(), Failure> {
         record.describe(),
         table::columns(&rows)
     ))
+}
+
+/// The same for programs, as `GET /api/v1/firmware` passes it on.
+fn status_as_json() -> Result<(), Failure> {
+    let slots = rauc::status()?;
+    let record = Record::read(&record_path())?;
+    let slots: Vec<_> = slots
+        .all()
+        .iter()
+        .map(|slot| {
+            json!({
+                "name": slot.bootname,
+                "device": slot.device,
+                "running": slot.booted,
+                "good": slot.good,
+            })
+        })
+        .collect();
+    let version = image_version().map(|version| version.to_string());
+    let status = json!({
+        "version": version.ok(),
+        "slots": slots,
+        "trial": record.trial,
+        "last": record.last,
+    });
+    table::print(&format!("{status}\n"))
 }
 
 /// Asks init for a reboot: the daemon's own script stops it first, so the rail goes off before the machine does.
