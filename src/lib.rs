@@ -12,4 +12,5 @@ pub mod link;
 pub mod miner;
 pub mod pool;
 pub mod telemetry;
+pub mod updates;
 pub mod work;

@@ -66,6 +66,8 @@ pub enum Order {
     ReplaceConfig(String),
     /// Read the files again.
     ReloadConfig,
+    /// What runs of the firmware image, and how far an update is.
+    ReadFirmware,
     /// Everything that a new machine needs, secrets left out.
     Backup,
     /// The configuration file of a backup; secrets that it leaves out are those of this machine.

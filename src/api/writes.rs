@@ -122,6 +122,9 @@ pub const ORDERS: &[Route] = &[
     order("POST", "/api/v1/config/reload", Role::Admin, |_| {
         Ok(Order::ReloadConfig)
     }),
+    order("GET", "/api/v1/firmware", Role::Viewer, |_| {
+        Ok(Order::ReadFirmware)
+    }),
     order("GET", "/api/v1/backup", Role::Admin, |_| Ok(Order::Backup)),
     order("POST", "/api/v1/restore", Role::Admin, restore),
     order("GET", "/api/v1/tokens", Role::Admin, |_| {

@@ -13,6 +13,7 @@ use crate::keeper::worker::Placement;
 use crate::keeper::{self, Setup};
 use crate::link::MinerEnd;
 use crate::miner::{self, Miner, Opened, confine};
+use crate::updates::{Office, Places};
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -57,6 +58,7 @@ pub async fn run(
     // One process has one ring of lines already.
     let scribe = scribe(recipe.clone(), directory, |_| Vec::new())?;
     let setup = setup(&config, machine.emulated, scribe.minimum_fans())?;
+    let _office = office(directory)?;
     let identity = Identity::of(&config.api).map_err(|error| failed(&error))?;
     let files = confine::files_needed(config.api.maximum_connections);
     if let Err(error) = confine::raise_files(files) {
@@ -165,6 +167,19 @@ pub fn scribe(recipe: Recipe, run_directory: &Path, lines: KeeperLines) -> Resul
         }
     });
     Ok(scribe)
+}
+
+/// Opens the miner's way to updates of the image.
+///
+/// # Errors
+/// When its socket cannot be had.
+pub fn office(run_directory: &Path) -> Result<Office, Failure> {
+    Office::start(run_directory, Places::default()).map_err(|error| {
+        let path = run_directory.display();
+        Failure::Other(format!(
+            "run directory {path}: no socket for updates: {error}"
+        ))
+    })
 }
 
 /// Tells the log where the status endpoint is, each time that it is opened. Never ends.

@@ -76,6 +76,7 @@ pub async fn run(
     identity(&config)?;
     let scribe = single::scribe(recipe, directory, keeper_lines)?;
     let setup = single::setup(&config, machine.emulated, scribe.minimum_fans())?;
+    let _office = single::office(directory)?;
     // Last, as it starts the watchdog, and whoever cannot begin must not have the board reset for it.
     let kept = single::open(&machine, &config).await;
     keeper::run(kept, Box::new(host), setup, stop)

@@ -1,9 +1,9 @@
 //! The privileged process: it alone drives supply, fans and reset lines, and opens no socket to the network.
 //!
-//! Two things of its own unprivileged miner reach it, which may have been taken over from the network: messages of the
-//! link (at most 512 bytes, checked against the board's limits) and, on a thread of this process, questions about the
-//! configuration (`config::scribe`: at most 129 KiB, checked as a whole configuration). Both are versioned, bounded in
-//! length and time, and fuzzed.
+//! Three things of its own unprivileged miner reach it, which may have been taken over from the network: messages of the
+//! link (at most 512 bytes, checked against the board's limits) and, on threads of this process, questions about the
+//! configuration (`config::scribe`: at most 129 KiB, checked as a whole configuration) and about updates (`updates`: a line of 256
+//! bytes, and a bundle that is only written down). All are versioned, bounded in length and time, and fuzzed.
 //!
 //! ```text
 //!   workers ── reports ──►┌───────┐── orders ──► workers ──► hardware

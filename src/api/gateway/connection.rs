@@ -5,7 +5,7 @@ use super::head::{HEAD_LIMIT, HEAD_TOO_LARGE, Head, UNKNOWN_METHOD, parse_head};
 use super::live::{Guest, Topics};
 use super::origin::{self, Page};
 use super::places::Place;
-use super::{BUSY, LIVE_PATH, Shared, socket, upstream};
+use super::{BUSY, LIVE_PATH, Shared, socket, upload, upstream};
 use crate::api::access::{Caller, Need};
 use crate::api::routes::{needed, order_of};
 use crate::api::writes::CLAIM_PATH;
@@ -169,8 +169,11 @@ async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
         other => other,
     };
     let is_live = method == "GET" && path == LIVE_PATH;
+    let is_upload = upload::limit_of(method, &head.target).is_some();
     let needed = if is_live {
         Some(LISTEN)
+    } else if is_upload {
+        Some(upload::NEED)
     } else {
         needed(method, path)
     };
@@ -181,6 +184,12 @@ async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
     if is_live && head.method == "GET" {
         place.is_busy();
         return live((stream, buffer), head, shared, caller, page).await;
+    }
+    if is_upload {
+        place.is_busy();
+        let by = &caller.name;
+        let taken = upload::pass_on((stream, buffer), head, &shared.inner_socket, by).await;
+        return taken.map(Reply::Answer).map_err(End::Told);
     }
     let body = read_body(stream, buffer, head.content_length).await?;
     place.is_busy();

@@ -1,5 +1,6 @@
 //! The head of a request: parsed by httparse, then held to rules that leave no two readings of it.
 
+use super::upload;
 use crate::api::Failure;
 
 /// Bytes that a head may have.
@@ -120,7 +121,8 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
         head.upgrade = Some(upgrade);
     }
     if let Some(value) = content_length {
-        head.content_length = body_length(&value)?;
+        let limit = upload::limit_of(head.method, &head.target).unwrap_or(BODY_LIMIT);
+        head.content_length = body_length(&value, limit)?;
     }
     Ok(Some(head))
 }
@@ -168,14 +170,18 @@ fn text(value: &[u8]) -> Result<&str, Failure> {
         .ok_or(bad("a header value is not printable ASCII"))
 }
 
-fn body_length(value: &str) -> Result<usize, Failure> {
+fn body_length(value: &str, limit: usize) -> Result<usize, Failure> {
     if value.is_empty() || !value.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(bad("Content-Length is not a number"));
     }
     // More digits than a number can hold are surely too many bytes.
     let length = value.parse().unwrap_or(usize::MAX);
-    if length > BODY_LIMIT {
-        Err(BODY_TOO_LARGE)
+    if length > limit {
+        Err(if limit == BODY_LIMIT {
+            BODY_TOO_LARGE
+        } else {
+            upload::TOO_LARGE
+        })
     } else {
         Ok(length)
     }

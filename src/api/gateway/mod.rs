@@ -9,11 +9,13 @@ mod places;
 #[cfg(feature = "tls")]
 mod secured;
 mod socket;
+mod upload;
 mod upstream;
 pub mod websocket;
 
 pub use head::{BODY_LIMIT, HEAD_LIMIT, Head, parse_head};
 pub use live::LIVE_PATH;
+pub use upload::UPLOAD_PATH;
 
 use super::access::{Caller, Gatekeeper, Need};
 use super::failure::Failure;

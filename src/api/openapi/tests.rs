@@ -1,6 +1,6 @@
 use super::fit::{bodies, body_schema, document, misfits};
 use crate::api::access::{Access, Caller};
-use crate::api::gateway::LIVE_PATH;
+use crate::api::gateway::{LIVE_PATH, UPLOAD_PATH};
 use crate::api::routes::{READS, all, answer as route, order_of};
 use crate::api::writes::ORDERS;
 use crate::telemetry::samples::Rooms;
@@ -51,7 +51,11 @@ fn every_path_is_described_with_its_role_and_no_other() {
         });
         format!("{} {} {role}", route.method, route.path)
     });
-    let answered: BTreeSet<_> = routes.chain([format!("GET {LIVE_PATH} viewer")]).collect();
+    let streams = [
+        format!("GET {LIVE_PATH} viewer"),
+        format!("POST {UPLOAD_PATH} admin"),
+    ];
+    let answered: BTreeSet<_> = routes.chain(streams).collect();
     assert_eq!(described, answered);
 }
 
@@ -63,6 +67,47 @@ fn every_path_stands_in_the_text_for_people() {
         assert!(text.contains(&row), "{row}");
     }
     assert!(text.contains(&format!("| `GET {LIVE_PATH}` |")));
+    assert!(text.contains(&format!("| `POST {UPLOAD_PATH}` |")));
+}
+
+#[test]
+fn what_is_told_of_updates_is_as_described() {
+    use crate::updates::{Job, JobState, Status};
+    let image = |trial: Value, last: Value| {
+        serde_json::json!({
+            "version": "1.4.2",
+            "slots": [{"name": "A", "device": "/dev/mmcblk0p2", "running": true, "good": true}],
+            "trial": trial,
+            "last": last,
+        })
+    };
+    let trial = serde_json::json!({"slot": "B", "from": "A", "version": "1.4.2"});
+    let last = serde_json::json!({"version": "1.4.1", "confirmed": true, "reason": "it hashed"});
+    let job = |state, per_cent| {
+        Some(Job {
+            state,
+            per_cent,
+            line: " 82% Copying".into(),
+        })
+    };
+    for (image, job) in [
+        (Value::Null, None),
+        (
+            image(trial, Value::Null),
+            job(JobState::Installing, Some(82)),
+        ),
+        (image(Value::Null, last), job(JobState::Failed, None)),
+    ] {
+        let status = Status {
+            available: !image.is_null(),
+            reason: image.is_null().then(|| "no image".into()),
+            image,
+            job,
+        };
+        let value = serde_json::to_value(status).unwrap();
+        let wrong = super::fit::misfits_of_answer("GET", "/api/v1/firmware", &value);
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ struct File {
     text: &'static str,
 }
 
-const FILES: [File; 11] = [
+const FILES: [File; 12] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -31,6 +31,7 @@ const FILES: [File; 11] = [
     script("/page/pools.js", include_str!("pools.js")),
     script("/page/controls.js", include_str!("controls.js")),
     script("/page/owner.js", include_str!("owner.js")),
+    script("/page/firmware.js", include_str!("firmware.js")),
 ];
 
 const fn script(path: &'static str, text: &'static str) -> File {

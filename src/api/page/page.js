@@ -4,6 +4,7 @@ import { askForHistory } from "/page/charts.js";
 import { askForChips } from "/page/chips.js";
 import { beginControls, offerVoltage } from "/page/controls.js";
 import { askForAlerts, askForLog, beginOwner } from "/page/owner.js";
+import { askForFirmware, beginFirmware } from "/page/firmware.js";
 import { beginPools, showPools } from "/page/pools.js";
 import { showEvents, showStatus } from "/page/status.js";
 
@@ -73,9 +74,10 @@ async function listen() {
 beginControls(() => listening.abort());
 beginPools();
 beginOwner();
+beginFirmware();
 setInterval(watchConnection, 1000);
 for (const [look, every] of [
-  [askForChips, CHIPS_EVERY], [askForHistory, HISTORY_EVERY], [askForAlerts, ALERTS_EVERY], [askForLog, LOG_EVERY]]) {
+  [askForChips, CHIPS_EVERY], [askForHistory, HISTORY_EVERY], [askForAlerts, ALERTS_EVERY], [askForLog, LOG_EVERY], [askForFirmware, LOG_EVERY]]) {
   look();
   setInterval(look, every);
 }

@@ -18,11 +18,15 @@ use crate::link::{LinkError, MinerEnd, Request};
 use crate::miner::notify;
 use crate::miner::sources::Machine;
 use crate::pool::manager::Command;
+use crate::updates;
 use cgminer_hal::units::{Megahertz, Millivolts};
 use serde_json::{Value, json};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 /// How often the files are looked at.
@@ -124,6 +128,14 @@ impl Owner {
             return self.trials.begin(pool, given);
         }
         let Given { order, by, reply } = given;
+        if order == Order::ReadFirmware {
+            // Beside the others: the updater may think for a while.
+            let directory = self.settings.run_directory();
+            tokio::spawn(async move {
+                let _ = reply.send(firmware(directory).await);
+            });
+            return;
+        }
         let reads = matches!(
             order,
             Order::ReadConfig | Order::CheckConfig(_) | Order::Backup | Order::ListTokens
@@ -157,6 +169,7 @@ impl Owner {
             }
             // These take long, and are carried out beside the others.
             Order::TestPool(_) | Order::TestConfiguredPool(_) => Err(trial::BUSY),
+            Order::ReadFirmware => firmware(self.settings.run_directory()).await,
             Order::SwitchPool(index) => {
                 can_switch(self.settings.config(), index)?;
                 self.tell_pools(Command::Prefer(index)).await
@@ -313,6 +326,22 @@ fn arrangement(order: &[usize], pools: usize) -> Result<Vec<Edit>, Failure> {
         }
     }
     Ok(edits)
+}
+
+/// What the keeper's process knows of the image.
+async fn firmware(run_directory: PathBuf) -> Outcome {
+    let told = spawn_blocking(move || updates::status(&run_directory)).await;
+    let status = told.map_err(io::Error::other).and_then(|status| status);
+    status
+        .and_then(|status| Ok(serde_json::to_value(status)?))
+        .map_err(|error| {
+            Failure::told(
+                503,
+                "not_done",
+                format!("the firmware's status cannot be had: {error}"),
+                "ask again in some seconds; the log tells more",
+            )
+        })
 }
 
 fn name_of(order: &Order) -> String {

@@ -431,6 +431,11 @@ impl Settings {
             .collect()
     }
 
+    /// Where the sockets of the keeper's process lie.
+    pub(super) fn run_directory(&self) -> PathBuf {
+        self.run_directory.clone()
+    }
+
     async fn files_on_disk(&self) -> Result<Vec<SourceFile>, Failure> {
         match self.scribe(Ask::Read).await {
             Ok(Told::Files(files)) => Ok(files),

@@ -167,6 +167,7 @@ fn operation(order: &Order) -> (&'static str, &'static str) {
         Order::ReplaceConfig(_) => ("PUT", "/api/v1/config"),
         Order::ReloadConfig => ("POST", "/api/v1/config/reload"),
         Order::Backup => ("GET", "/api/v1/backup"),
+        Order::ReadFirmware => ("GET", "/api/v1/firmware"),
         Order::Restore(_) => ("POST", "/api/v1/restore"),
         Order::ListTokens => ("GET", "/api/v1/tokens"),
         Order::ClaimToken => ("POST", "/api/v1/tokens/claim"),
@@ -547,4 +548,17 @@ async fn a_pool_is_tried_beside_other_orders_and_one_at_a_time() {
     ] {
         assert_eq!(house.refused(order).await, code);
     }
+}
+
+#[tokio::test]
+async fn the_firmware_is_asked_of_the_process_that_may_install_it() {
+    let house = House::new(FILE);
+    assert_eq!(house.refused(Order::ReadFirmware).await, "not_done");
+    let places = crate::updates::Places {
+        updater: house.directory.path().join("none"),
+        ..Default::default()
+    };
+    let _office = crate::updates::Office::start(house.directory.path(), places).unwrap();
+    let told = house.order(Order::ReadFirmware).await.unwrap();
+    assert_eq!(told["available"], false);
 }
