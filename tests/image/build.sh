@@ -4,7 +4,7 @@
 #
 #   tests/image/build.sh BINARY OUTPUT
 #
-# Leaves OUTPUT/{disk.img,u-boot.bin,root-1.0.0.squashfs ...}; the data partition of the disk holds the bundles. Needs tests/image/setup.sh
+# Leaves OUTPUT/{disk.img,u-boot.bin,root-1.0.0.squashfs,new.raucb ...}; the data partition of the disk holds the bundles, too. Needs tests/image/setup.sh
 # to have run.
 set -euo pipefail
 binary=$(realpath "$1") output=$(realpath --canonicalize-missing "$2")
@@ -32,7 +32,7 @@ modules=$output/modules
 mkdir -p "$modules/lib/modules" "$output/initrd"/{bin,sbin,usr/bin,usr/sbin,dev,proc,sys,root,modules}
 ln -s "$tools/kernel/usr/lib/modules/$release" "$modules/lib/modules/$release"
 depmod --basedir "$modules" "$release"
-for module in sdhci-pci mmc_block squashfs overlay ext4 loop dm-verity virtio_net softdog; do
+for module in sdhci-pci mmc_block squashfs overlay ext4 loop dm-verity virtio_net softdog vfat nls_cp437 nls_ascii; do
     modprobe --dirname "$modules" --set-version "$release" --show-depends "$module" | awk '/^insmod/ {print $2}'
 done | awk '!seen[$0]++' | while read -r file; do
     name=$(basename "${file%.xz}")
@@ -126,6 +126,10 @@ mkimage -T script -C none -d "$common/slots.cmd" "$output/boot.scr" >/dev/null
 truncate --size 4M "$output/boot.vfat"
 mkfs.vfat "$output/boot.vfat" >/dev/null
 mcopy -i "$output/boot.vfat" "$output/boot.scr" ::boot.scr
+# As an owner would set a fixed address without a shell.
+printf 'auto eth0\niface eth0 inet static\n\taddress 10.0.2.15/24\n' >"$output/interfaces"
+mcopy -i "$output/boot.vfat" "$output/interfaces" ::interfaces
+rm "$output/interfaces"
 truncate --size 256M "$output/data.ext4"
 mkfs.ext4 -q -L data -d "$output/data" "$output/data.ext4"
 truncate --size 512M "$output/disk.img"
@@ -145,5 +149,7 @@ put "$output/boot.vfat" 1
 put "$output/root-1.0.0.squashfs" 8
 put "$output/data.ext4" $((8 + 2 * slot_megabytes))
 
+# Those that are sent over the network.
+cp "$output"/data/bundles/{new,foreign}.raucb "$output/"
 rm -rf "$root" "$output/initrd" "$modules" "$output/data" "$output"/{boot.vfat,data.ext4,boot.scr,initrd.gz}
 ls -l "$output"

@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,7 +56,9 @@ class Machine:
             "-device", "sdhci-pci", "-device", "sd-card,drive=card",
             "-netdev", f"user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:80,"
                        f"guestfwd=tcp:10.0.2.100:3333-tcp:127.0.0.1:{pool}",
-            "-device", "virtio-net-pci,netdev=net,romfile=",
+            "-device", "virtio-net-pci,netdev=net,romfile=,mac=52:54:00:12:34:56",
+            # A board without a clock of its own begins somewhere in the past.
+            "-rtc", "base=1990-01-01T00:00:00",
         ], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         self.console = Console(console, log)
 
@@ -70,6 +74,19 @@ class Machine:
                 return json.load(answer)
         except (OSError, ValueError):
             return None
+
+    def ask(self, path, token=None, bundle=None):
+        """Status and answer of the HTTP interface; with a bundle it is sent there."""
+        headers = {"Content-Type": "application/octet-stream"} if bundle else {}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        data = bundle.read_bytes() if bundle else None
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/api/v1/{path}", data, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=INSTALL) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
 
     def slot(self, seconds=BOOT):
         """Waits for the boot loader's choice of a slot."""
@@ -173,6 +190,11 @@ def boots_and_answers(bench):
         want(fine and "1.0.0" in said and "no update yet" in said, said)
         want(machine.console.run("grep -c ' / squashfs ro' /proc/mounts") == "1", "the root is read-only")
         want("overlay" in machine.console.run("grep ' /etc ' /proc/mounts"), "settings lie on the data partition")
+        name = machine.console.run("hostname; cat /etc/hostname").split()
+        want(name == ["miner-123456"] * 2, f"the name comes of the network address: {name}")
+        want("10.0.2.15" in machine.console.run("cat /etc/network/interfaces"), "the network is as on the boot partition")
+        now = machine.console.run('[ "$(date +%s)" -ge "$(cat /etc/build-time)" ] && echo later')
+        want(now == "later", "without a clock it is not earlier than the image")
         patiently(lambda: bench.pool.accepted > 0, TRIAL, "an accepted share")
         want(bench.pool.rejected == [], "no share is rejected")
 
@@ -213,6 +235,28 @@ def updates_and_confirms(bench):
     with bench.machine(disk, "updated") as machine:
         want(machine.slot() == "B", "a confirmed version stays")
         machine.answers()
+
+
+def updates_over_the_network(bench):
+    """Whoever has the admin's token sends a bundle over HTTP; a foreign one is refused by the image itself."""
+    with bench.machine(bench.disk(), "network") as machine:
+        machine.starts()
+        token = re.search(r"cgminer-[0-9a-f]{64}", machine.console.run("cgminer-rs token claim")).group()
+        job = lambda: machine.ask("firmware", token)[1]["job"] or {}  # noqa: E731
+        status, told = machine.ask("firmware", token)
+        want(status == 200 and told["available"] and told["image"]["version"] == "1.0.0", told)
+        status, told = machine.ask("firmware/install", None, bench.image / "keys/ours.pem")
+        want(status == 401, f"without a token: {status} {told}")
+        status, told = machine.ask("firmware/install", token, bench.image / "foreign.raucb")
+        want(status == 200, told)
+        patiently(lambda: job().get("state") == "failed", INSTALL, "the foreign bundle refused")
+        want("signature" in job()["line"], job())
+        status, told = machine.ask("firmware/install?reboot=true", token, bench.image / "new.raucb")
+        want(status == 200, told)
+        want(machine.slot(INSTALL) == "B", "what was sent boots")
+        machine.answers()
+        status, told = machine.ask("firmware", token)
+        want(status == 200 and told["image"]["version"] == "1.1.0", told)
 
 
 def rolls_back(bench):
@@ -298,7 +342,8 @@ def main():
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir()
     bench, passed, failed = Bench(image, output), 0, 0
-    scenarios = (boots_and_answers, refuses_what_is_not_to_be_installed, updates_and_confirms, rolls_back)
+    scenarios = (boots_and_answers, refuses_what_is_not_to_be_installed, updates_and_confirms,
+                 updates_over_the_network, rolls_back)
     for scenario in () if arguments.cuts_only else scenarios:
         started = time.monotonic()
         try:

@@ -7,7 +7,7 @@ target="$1"
 board="${3:-}"
 here="$(dirname "$0")"
 
-mkdir -p "$target/data"
+mkdir -p "$target/data" "$target/mnt"
 # Keys of the owner and of the host are kept over updates.
 rm -rf "$target/root/.ssh" "$target/etc/dropbear"
 ln -s /data/ssh/root "$target/root/.ssh"
@@ -28,6 +28,9 @@ version="$(sed -n 's/^version = "\(.*\)"$/\1/p' "$here/../../../Cargo.toml" | he
 touch "$target/etc/os-release"
 sed -i '/^IMAGE_/d' "$target/etc/os-release"
 printf 'IMAGE_ID=cgminer-rs\nIMAGE_VERSION=%s\n' "$version" >>"$target/etc/os-release"
+
+# Earlier than this it cannot be when the image runs.
+echo "${SOURCE_DATE_EPOCH:-$(date +%s)}" >"$target/etc/build-time"
 
 # No account of an image has a password: one that ships is one that everybody knows.
 if cut -d : -f 2 "$target/etc/shadow" | grep -qv '^[*!]*$'; then
