@@ -218,10 +218,9 @@ fn last_end(content: &Content, boot: &Boot) -> Option<LastEnd> {
     };
     Some(match (content.running, same, boot.watchdog_has_reset) {
         (true, Some(true), _) => LastEnd::Crash,
-        (true, _, true) => LastEnd::Watchdog,
+        (true, _, true) | (false, Some(false), true) => LastEnd::Watchdog,
         (true, Some(false), false) => LastEnd::Reset,
         (true, None, false) => LastEnd::Unclean,
-        (false, Some(false), true) => LastEnd::Watchdog,
         (false, ..) => LastEnd::WantedStop,
     })
 }
