@@ -1,5 +1,9 @@
 //! `cgminer-rs pool test URL` as a process, against pools, proxies and TLS servers on this machine.
-#![allow(clippy::expect_used, reason = "a test that cannot go on says why")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on says why"
+)]
 
 #[cfg(feature = "sv2")]
 mod sv2;
