@@ -38,4 +38,5 @@ fuzz() {
 
 export -f fuzz
 export programs seconds
+# shellcheck disable=SC2016  # the inner shell is who expands it
 printf '%s\n' "${names[@]}" | xargs -P "${FUZZ_JOBS:-2}" -I '{}' bash -c 'fuzz "$1"' fuzz '{}'
