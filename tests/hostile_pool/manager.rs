@@ -105,6 +105,28 @@ async fn load_is_balanced_within_one_percent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pool_that_restarts_again_and_again_holds_out_longer_each_time_before_it_has_its_part() {
+    for strategy in [StrategyKind::LoadBalance, StrategyKind::Quota] {
+        let net = Net::new();
+        let servers = good_pools(&net, 2);
+        let pool = servers[1].clone();
+        // Up for 99 seconds of each hundred, and within seconds there again.
+        net.host("192.0.2.2:3333", move |now| {
+            let next = Duration::from_secs((now.as_secs() / 100 + 1) * 100);
+            pool.take(Fault::Closes, next)
+        });
+        let mut miner = Miner::start(sources(&net, &[quota(1); 2]), strategy);
+        miner.hash(Duration::from_secs(1000)).await;
+        let worked = |from: usize, to: usize| miner.seconds[from..to].matches('b').count();
+        assert!(worked(2, 100) >= 30, "its part before the first restart");
+        // It has failed soon after its begin: two minutes are asked of it now, and it is never there for as long.
+        assert_eq!(worked(101, 1000), 0, "{strategy:?}: {}", miner.seconds);
+        assert!(!miner.seconds[2..].contains(' '));
+        no_share_went_astray(&servers);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn groups_keep_their_quota_when_a_pool_inside_fails() {
     let net = Net::new();
     let servers = good_pools(&net, 4);
