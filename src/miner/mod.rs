@@ -175,13 +175,12 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     }
 
     let mut tasks = JoinSet::new();
-    if let Some(address) = api.address().filter(|_| miner.config.api.mdns) {
-        let service = mdns::Service {
-            host: snapshots.snapshot().machine.host.unwrap_or_default(),
-            address,
-            board: miner.board.name.clone(),
-            emulated: miner.emulated,
-        };
+    let told = api.address().and_then(|address| {
+        let host = snapshots.snapshot().machine.host;
+        let machine = (miner.board.name.as_str(), miner.emulated);
+        mdns::Service::of(miner.config.api.mdns, host, address, machine)
+    });
+    if let Some(service) = told {
         tasks.spawn(mdns::run(service, miner.keeper.stop()));
     }
     tasks.spawn(api.run());

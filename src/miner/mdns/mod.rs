@@ -51,20 +51,52 @@ pub struct Service {
     pub emulated: bool,
 }
 
-/// Tells it until `stop`, then says goodbye.
-pub async fn run(service: Service, mut stop: watch::Receiver<bool>) {
-    let is_for_others = match service.address.ip() {
-        IpAddr::V4(address) => !address.is_loopback(),
-        // Whoever listens at all addresses of version 6 is reached by version 4, too.
-        IpAddr::V6(address) => address.is_unspecified(),
-    };
-    if !is_for_others {
-        return;
+/// Where multicast DNS is spoken.
+#[derive(Clone, Copy, Debug)]
+struct Net {
+    port: u16,
+    /// Address of the network; unspecified: the kernel's choice.
+    at: Ipv4Addr,
+}
+
+impl Service {
+    /// What there is to tell of a gateway at an address: nothing when its owner does not want it, nor when others cannot
+    /// reach it.
+    #[must_use]
+    pub fn of(
+        wanted: bool,
+        host: Option<String>,
+        address: SocketAddr,
+        (board, emulated): (&str, bool),
+    ) -> Option<Self> {
+        let is_for_others = match address.ip() {
+            IpAddr::V4(address) => !address.is_loopback(),
+            // Whoever listens at all addresses of version 6 is reached by version 4, too.
+            IpAddr::V6(address) => address.is_unspecified(),
+        };
+        (wanted && is_for_others).then(|| Self {
+            host: host.unwrap_or_default(),
+            address,
+            board: board.to_owned(),
+            emulated,
+        })
     }
+}
+
+/// Tells it until `stop`, then says goodbye.
+pub async fn run(service: Service, stop: watch::Receiver<bool>) {
+    let net = Net {
+        port: PORT,
+        at: Ipv4Addr::UNSPECIFIED,
+    };
+    run_at(net, service, stop).await;
+}
+
+async fn run_at(net: Net, service: Service, mut stop: watch::Receiver<bool>) {
     let mut number = 1;
     loop {
         let told = tokio::select! {
-            told = tell(&service, &mut number) => told,
+            told = tell(net, &service, &mut number) => told,
             stopped = stop.wait_for(|stop| *stop) => {
                 drop(stopped);
                 return;
@@ -84,7 +116,7 @@ pub async fn run(service: Service, mut stop: watch::Receiver<bool>) {
             }
         };
         let ended = tokio::select! {
-            error = answer(&socket, &mut responder, &service) => Some(error),
+            error = answer(net, &socket, &mut responder, &service) => Some(error),
             // A keeper that is gone is a stop as well.
             stopped = stop.wait_for(|stop| *stop) => {
                 drop(stopped);
@@ -93,7 +125,9 @@ pub async fn run(service: Service, mut stop: watch::Receiver<bool>) {
         };
         let Some(error) = ended else {
             // Nobody waits for it to arrive.
-            let _ = socket.send_to(&responder.goodbye(), (GROUP, PORT)).await;
+            let _ = socket
+                .send_to(&responder.goodbye(), (GROUP, net.port))
+                .await;
             return;
         };
         debug!(%error, "multicast DNS begins anew");
@@ -102,15 +136,15 @@ pub async fn run(service: Service, mut stop: watch::Receiver<bool>) {
 }
 
 /// Opens the socket, finds a free name and announces it.
-async fn tell(service: &Service, number: &mut u32) -> io::Result<(UdpSocket, Responder)> {
-    let socket = open()?;
-    let address = address_towards(service, SocketAddrV4::new(GROUP, PORT).into())?;
+async fn tell(net: Net, service: &Service, number: &mut u32) -> io::Result<(UdpSocket, Responder)> {
+    let socket = open(net)?;
+    let address = address_towards(service, SocketAddrV4::new(GROUP, net.port).into())?;
     loop {
         let responder = Responder::new(service, *number, address);
-        if *number >= NAMES || is_free(&socket, &responder).await? {
+        if *number >= NAMES || is_free(net, &socket, &responder).await? {
             for _ in 0..2 {
                 socket
-                    .send_to(&responder.announcement(), (GROUP, PORT))
+                    .send_to(&responder.announcement(), (GROUP, net.port))
                     .await?;
                 sleep(REST).await;
             }
@@ -121,10 +155,12 @@ async fn tell(service: &Service, number: &mut u32) -> io::Result<(UdpSocket, Res
     }
 }
 
-async fn is_free(socket: &UdpSocket, responder: &Responder) -> io::Result<bool> {
+async fn is_free(net: Net, socket: &UdpSocket, responder: &Responder) -> io::Result<bool> {
     let mut buffer = vec![0; LONGEST];
     for _ in 0..PROBES.0 {
-        socket.send_to(&responder.probe(), (GROUP, PORT)).await?;
+        socket
+            .send_to(&responder.probe(), (GROUP, net.port))
+            .await?;
         let until = Instant::now() + PROBES.1;
         while let Ok(received) = timeout_at(until, socket.recv_from(&mut buffer)).await {
             let (count, _) = received?;
@@ -137,7 +173,12 @@ async fn is_free(socket: &UdpSocket, responder: &Responder) -> io::Result<bool> 
 }
 
 /// Answers questions until the network is no longer as it was.
-async fn answer(socket: &UdpSocket, responder: &mut Responder, service: &Service) -> io::Error {
+async fn answer(
+    net: Net,
+    socket: &UdpSocket,
+    responder: &mut Responder,
+    service: &Service,
+) -> io::Error {
     let mut buffer = vec![0; LONGEST];
     let mut look = interval_at(Instant::now() + LOOK, LOOK);
     let mut last: Option<Instant> = None;
@@ -145,7 +186,7 @@ async fn answer(socket: &UdpSocket, responder: &mut Responder, service: &Service
         let received = tokio::select! {
             received = socket.recv_from(&mut buffer) => received,
             _ = look.tick() => {
-                match address_towards(service, SocketAddrV4::new(GROUP, PORT).into()) {
+                match address_towards(service, SocketAddrV4::new(GROUP, net.port).into()) {
                     Ok(address) if address == responder.address() => continue,
                     Ok(_) => return io::Error::other("the address has changed"),
                     Err(error) => return error,
@@ -158,7 +199,7 @@ async fn answer(socket: &UdpSocket, responder: &mut Responder, service: &Service
         };
         let question = buffer.get(..count).unwrap_or_default();
         // Who asks from another port wants the answer for itself, and knows nothing of multicast.
-        let alone = from.port() != PORT;
+        let alone = from.port() != net.port;
         let address = if alone {
             address_towards(service, from).unwrap_or(responder.address())
         } else {
@@ -175,7 +216,7 @@ async fn answer(socket: &UdpSocket, responder: &mut Responder, service: &Service
                 continue;
             }
             last = Some(now);
-            socket.send_to(&told, (GROUP, PORT)).await
+            socket.send_to(&told, (GROUP, net.port)).await
         };
         if let Err(error) = sent {
             return error;
@@ -184,14 +225,17 @@ async fn answer(socket: &UdpSocket, responder: &mut Responder, service: &Service
 }
 
 /// A socket that shares the port with whoever else speaks multicast DNS here.
-fn open() -> io::Result<UdpSocket> {
+fn open(net: Net) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_multicast_ttl_v4(255)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, PORT)).into())?;
-    socket.join_multicast_v4(&GROUP, &Ipv4Addr::UNSPECIFIED)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::UNSPECIFIED, net.port)).into())?;
+    if !net.at.is_unspecified() {
+        socket.set_multicast_if_v4(&net.at)?;
+    }
+    socket.join_multicast_v4(&GROUP, &net.at)?;
     UdpSocket::from_std(socket.into())
 }
 

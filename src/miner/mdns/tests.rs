@@ -124,18 +124,6 @@ fn names_that_jump_in_circles_or_forward_are_refused() {
     }
 }
 
-/// On a machine alone, over loopback: what is announced can be asked for.
-#[tokio::test]
-async fn a_gateway_for_the_machine_itself_is_told_to_nobody() {
-    let (_stop, stopped) = watch::channel(false);
-    let service = Service {
-        address: "127.0.0.1:8080".parse().unwrap(),
-        ..service()
-    };
-    // Ends by itself, without a socket.
-    run(service, stopped).await;
-}
-
 proptest! {
     #[test]
     fn any_bytes_are_refused_or_a_bounded_message(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
@@ -154,4 +142,87 @@ proptest! {
         let _ = parse(&bytes);
         let _ = responder().conflicts(&bytes);
     }
+}
+
+/// A port of multicast that nobody else here speaks at, and a socket that hears it on the loopback alone.
+fn loopback() -> (Net, UdpSocket) {
+    let free = StdSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let net = Net {
+        port: free.local_addr().unwrap().port(),
+        at: Ipv4Addr::LOCALHOST,
+    };
+    drop(free);
+    (net, open(net).unwrap())
+}
+
+async fn next(socket: &UdpSocket, patience: Duration) -> Option<Message> {
+    let mut buffer = vec![0; LONGEST];
+    let until = Instant::now() + patience;
+    let (count, _) = timeout_at(until, socket.recv_from(&mut buffer))
+        .await
+        .ok()?
+        .ok()?;
+    Some(parse(&buffer[..count]).unwrap())
+}
+
+/// Asks the group from a socket of its own and gives what comes back to it.
+async fn asked_over(net: Net, patience: Duration) -> Option<Message> {
+    let asker = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
+    asker.set_multicast_if_v4(&net.at).unwrap();
+    asker.bind(&SocketAddr::from((net.at, 0)).into()).unwrap();
+    asker.set_nonblocking(true).unwrap();
+    let asker = UdpSocket::from_std(asker.into()).unwrap();
+    let question = question("_cgminer-rs._tcp.local", kind::PTR).to_bytes();
+    asker.send_to(&question, (GROUP, net.port)).await.unwrap();
+    next(&asker, patience).await
+}
+
+#[tokio::test]
+async fn over_real_sockets_the_service_is_announced_answers_and_says_goodbye() {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let (net, listener) = loopback();
+    assert_eq!(asked_over(net, Duration::from_millis(100)).await, None);
+    let address = "192.0.2.7:8080".parse().unwrap();
+    let service = Service::of(true, Some("Miner 7.lan".into()), address, ("l7", true)).unwrap();
+    let (stop, stopped) = watch::channel(false);
+    let telling = tokio::spawn(run_at(net, service, stopped));
+    let announced = loop {
+        let heard = next(&listener, PATIENCE).await.expect("it is announced");
+        if heard.response {
+            break heard;
+        }
+    };
+    assert!(announced.records.iter().all(|record| record.ttl > 0));
+    // Until it has announced itself twice it only listens for others.
+    let told = loop {
+        if let Some(told) = asked_over(net, Duration::from_secs(2)).await {
+            break told;
+        }
+    };
+    assert!(told.response && told.id == 77 && told.questions.len() == 1);
+    let data: Vec<_> = told.records.iter().map(|record| &record.data).collect();
+    assert!(matches!(data[0], Data::Ptr(name) if name.ends_with("._cgminer-rs._tcp.local")));
+    assert!(data.iter().any(|data| matches!(data, Data::Srv(8080, _))));
+    assert!(data.contains(&&Data::A(HERE)));
+    stop.send(true).unwrap();
+    telling.await.unwrap();
+    loop {
+        let heard = next(&listener, PATIENCE).await.expect("it says goodbye");
+        if heard.response && heard.records.iter().all(|record| record.ttl == 0) {
+            break;
+        }
+    }
+    assert_eq!(asked_over(net, Duration::from_millis(100)).await, None);
+}
+
+#[test]
+fn who_does_not_want_it_or_is_reached_by_nobody_else_is_not_told_of() {
+    let tells = |wanted, address: &str| {
+        Service::of(wanted, None, address.parse().unwrap(), ("l7", false)).is_some()
+    };
+    assert!(tells(true, "0.0.0.0:80") && tells(true, "192.0.2.7:80") && tells(true, "[::]:80"));
+    for address in ["0.0.0.0:80", "192.0.2.7:80", "[::]:80"] {
+        assert!(!tells(false, address), "{address}");
+    }
+    assert!(!tells(true, "127.0.0.1:80") && !tells(true, "[::1]:80"));
 }
