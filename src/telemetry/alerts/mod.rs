@@ -50,7 +50,7 @@ pub enum Rule {
     Halted,
     /// A file system is nearly full.
     Disk,
-    /// The clock was never set.
+    /// The clock was never set, or has jumped.
     Clock,
 }
 

@@ -22,6 +22,9 @@ const LEAST_ANSWERS: u64 = 20;
 /// Silence of the keeper in seconds that is an alert.
 const KEEPER_SILENT: f64 = 10.0;
 
+/// How long a jump of the clock is told of, besides the time that anything has to hold.
+const JUMP_TOLD: Duration = Duration::from_secs(10 * 60);
+
 /// How something stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -85,7 +88,26 @@ pub fn judge(
         Severity::Warning,
         message.into(),
     );
+    clock_jump(trends, limits, now, &mut findings);
     findings.0
+}
+
+/// A jump is over as soon as it was made; it is told for as long as it takes to be heard.
+fn clock_jump(trends: &Trends, limits: &AlertLimits, now: Instant, findings: &mut Findings) {
+    let (level, message) = match trends.clock_jump {
+        Some((at, _)) if now - at > limits.hold + JUMP_TOLD => (Level::Good, String::new()),
+        Some((_, jump)) => {
+            let way = if jump < 0.0 { "back" } else { "forward" };
+            let message = format!(
+                "the clock jumped {way} by {:.0} s; see to NTP and to the battery of the clock, as certificates and \
+                 the times of work depend on it",
+                jump.abs()
+            );
+            (Level::Bad, message)
+        }
+        None => (Level::Good, String::new()),
+    };
+    findings.add(Rule::Clock, "clock jump", level, Severity::Warning, message);
 }
 
 struct Findings(Vec<Finding>);

@@ -366,6 +366,46 @@ fn what_is_there_no_more_is_over() {
 }
 
 #[test]
+fn a_clock_that_jumps_is_told_of_once_and_one_that_is_set_or_slewed_is_not() {
+    let jumped = |steps: &[f64]| {
+        let mut bench = Bench::new();
+        let mut unix_time = 1_764_318_600.0;
+        for step in steps {
+            unix_time += step;
+            for _ in 0..36 {
+                bench.machine.unix_time = Some(unix_time);
+                bench.pass(ALERT_STEP);
+                unix_time += ALERT_STEP.as_secs_f64();
+            }
+        }
+        let told = bench.told();
+        (
+            told.iter()
+                .filter(|(raised, rule)| *raised && *rule == Rule::Clock)
+                .count(),
+            bench.active(),
+        )
+    };
+    let source = (Rule::Clock, "clock jump".to_owned());
+    for (step, way) in [(3600.0, "forward by 3600"), (-45.0, "back by 45")] {
+        let (told, active) = jumped(&[0.0, step]);
+        assert_eq!(told, 1, "{way}");
+        assert!(active.contains(&source));
+        let quiet = [0.0; 5];
+        let (told, active) = jumped(&[&[0.0, step][..], &quiet].concat());
+        assert_eq!((told, active.contains(&source)), (1, false), "{way}");
+    }
+    assert_eq!(jumped(&[0.0, 2.0, -2.0, 0.5]).0, 0);
+    // From never set to set.
+    let mut bench = Bench::new();
+    bench.machine.unix_time = None;
+    bench.pass(ALERT_STEP);
+    bench.machine.unix_time = Some(1_764_318_600.0);
+    bench.pass(MINUTE * 3);
+    assert!(!bench.told().contains(&(true, Rule::Clock)));
+}
+
+#[test]
 fn a_machine_in_ruins_is_told_of_in_a_bounded_number_of_notices() {
     let mut bench = Bench::limited(AlertLimits {
         repeat: MINUTE,

@@ -14,6 +14,9 @@ const RESTARTS_WITHIN: Duration = Duration::from_secs(3600);
 /// Restarts of one source that are remembered.
 const RESTARTS: usize = 64;
 
+/// Seconds by which a clock that jumps is off the one that cannot.
+const JUMP: f64 = 30.0;
+
 /// What is remembered between Snapshots.
 #[derive(Default)]
 pub struct Trends {
@@ -24,6 +27,10 @@ pub struct Trends {
     accepted: u64,
     answered: VecDeque<Answered>,
     restarts: Vec<Restarts>,
+    /// Both clocks at the last look at which the wall's was set.
+    clocks: Option<(f64, Instant)>,
+    /// When the wall's clock last jumped, and how far.
+    pub clock_jump: Option<(Instant, f64)>,
 }
 
 #[derive(Clone, Copy)]
@@ -47,6 +54,7 @@ impl Trends {
         } else {
             self.mining_since = None;
         }
+        self.follow_clock(snapshot.unix_time, now);
         let shares = &snapshot.shares;
         // Counters fall when pools are replaced; that is no share.
         if shares.accepted > self.accepted {
@@ -84,6 +92,18 @@ impl Trends {
         self.restarts
             .iter()
             .map(|restarts| (restarts.source.as_str(), restarts.times.len()))
+    }
+
+    /// A clock that is set for the first time does not jump, nor does one that is slewed: between two looks that comes to
+    /// less than a second.
+    fn follow_clock(&mut self, unix_time: Option<f64>, now: Instant) {
+        if let (Some(unix_time), Some((before, at))) = (unix_time, self.clocks) {
+            let jump = unix_time - before - (now - at).as_secs_f64();
+            if jump.abs() >= JUMP {
+                self.clock_jump = Some((now, jump));
+            }
+        }
+        self.clocks = unix_time.map(|unix_time| (unix_time, now));
     }
 
     fn follow_answers(&mut self, accepted: u64, rejected: u64, now: Instant) {
