@@ -7,6 +7,7 @@ pub mod api;
 pub mod chain;
 pub mod cli;
 pub mod config;
+pub mod flight;
 pub mod keeper;
 pub mod link;
 pub mod miner;

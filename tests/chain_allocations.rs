@@ -317,6 +317,10 @@ fn submit(session: &mut Session, share: &Share) -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn units_of_work_nonces_and_submit_lines_allocate_nothing_in_steady_state() {
+    // Not even while each of them is recorded.
+    let directory = tempfile::tempdir().unwrap();
+    #[cfg(feature = "flight-recorder")]
+    cgminer_rs::flight::start(&directory.path().join("flight.ring"), 16).unwrap();
     let settings = settings();
     let (session_of_job, job) = session();
     let mut session = session_of_job;
@@ -357,4 +361,12 @@ async fn units_of_work_nonces_and_submit_lines_allocate_nothing_in_steady_state(
         of_the_chain, 0,
         "for {units} units of work, 2000 nonces and a status a second"
     );
+    #[cfg(feature = "flight-recorder")]
+    {
+        let bytes = std::fs::read(directory.path().join("flight.ring")).unwrap();
+        let lines = cgminer_rs::flight::decode(&bytes).unwrap().lines;
+        assert!(lines.last().unwrap().number > 2400);
+        assert!(lines.iter().any(|line| line.text.contains("nonce")));
+    }
+    drop(directory);
 }

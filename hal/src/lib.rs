@@ -4,13 +4,15 @@
 //! not. `linux` implements them on real devices; `emulated` gives the in-memory ends that an emulated machine is wired
 //! to. Nothing outside this crate opens a path below `/dev` or `/sys`.
 //!
-//! Unsafe code is forbidden but for the three corners of `linux::unsafe_corner`, each with its reason.
+//! Unsafe code is forbidden but for the corners of `linux::unsafe_corner` and `flight::map`, each with its reason.
 #![deny(unsafe_code)]
 
 pub mod button;
 pub mod devices;
 #[cfg(feature = "emulated")]
 pub mod emulated;
+#[cfg(feature = "flight-recorder")]
+pub mod flight;
 pub mod gpio;
 pub mod i2c;
 pub mod led;

@@ -18,6 +18,8 @@ pub(super) struct Serial {
     uart: Box<dyn Uart>,
     decoder: Decoder,
     deadline: Duration,
+    /// Wrong checksums that were told already.
+    crc_errors_told: u64,
 }
 
 impl Serial {
@@ -27,6 +29,7 @@ impl Serial {
             uart,
             decoder: Decoder::new(ReplyFormat::Nine),
             deadline,
+            crc_errors_told: 0,
         }
     }
 
@@ -67,6 +70,13 @@ impl Serial {
     /// What the stream has been through.
     pub(super) fn counters(&self) -> DecoderCounters {
         self.decoder.counters()
+    }
+
+    /// Replies with a wrong checksum since it was asked last.
+    pub(super) fn new_crc_errors(&mut self) -> u32 {
+        let now = self.decoder.counters().crc_errors;
+        let before = std::mem::replace(&mut self.crc_errors_told, now);
+        u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX)
     }
 
     /// Takes replies in another format from here on.

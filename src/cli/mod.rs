@@ -5,6 +5,7 @@ mod config;
 #[cfg(feature = "emulator")]
 pub mod demo;
 pub mod firmware;
+mod flight;
 pub mod logs;
 mod machine;
 mod options;
@@ -49,6 +50,7 @@ Commands:
   firmware status        what runs in which slot, and how the last update ended
   firmware install FILE  verify a bundle and write it to the idle slot
   firmware confirm       tell the boot loader once this start has proven itself
+  flight decode FILE     tell what a flight record holds, oldest event first
   board probe    read all that can be read of the board, once
   board watch    the same as a live table
   fan get        duty and speed of each fan
@@ -196,6 +198,7 @@ fn dispatch(mut parser: lexopt::Parser) -> Result<(), Failure> {
             "token" => token::run(parser),
             "pool" => pool::run(parser),
             "firmware" => firmware::run(parser),
+            "flight" => flight::run(parser),
             "support" => support::run(parser),
             noun @ ("board" | "fan" | "psu" | "chain" | "locate" | "latch") => {
                 bringup::run(noun, parser)

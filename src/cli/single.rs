@@ -3,7 +3,7 @@
 //! The code of both is the same as in two processes; what is missing is the wall between them.
 
 use super::machine::Machine;
-use super::{Failure, places};
+use super::{Failure, flight, places};
 use crate::api::tls::Identity;
 use crate::config::scribe::{KeeperLines, Scribe};
 use crate::config::{Config, Recipe};
@@ -136,6 +136,10 @@ pub fn setup(
     owners_fans: watch::Receiver<Option<u8>>,
 ) -> Result<Setup, Failure> {
     places::prepare(config, emulated)?;
+    flight::begin(
+        &places::keeper_directory(&config.api.run_directory),
+        &config.log,
+    );
     Ok(Setup {
         kept: places::kept(config, emulated),
         boot: cgminer_hal::linux::boot::id(),

@@ -4,7 +4,7 @@
 use super::machine::{Machine, SharedDevices, chips, named_board, uart_openers};
 use super::options::Options;
 use super::run::runtime;
-use super::{Failure, logs, single};
+use super::{Failure, flight, logs, single};
 use crate::api::tls::Identity;
 use crate::chain::Pacing;
 use crate::config::scribe::KeeperLine;
@@ -226,6 +226,7 @@ pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let _logs = logs::start(&config.log, logs::Role::Other)
         .map_err(|error| Failure::Other(error.to_string()))?;
     confine::report(&measures);
+    flight::begin(&config.api.run_directory, &config.log);
     runtime()?.block_on(mine(config, recipe, (board, chips), identity, wall, link))
 }
 

@@ -33,6 +33,8 @@ const FREQUENCY: RangeInclusive<f32> = 25.0..=1500.0;
 const VOLTAGE: RangeInclusive<u32> = 1_000..=25_000;
 /// A target outside it is a slip of the pen; the board file bounds it further.
 const TARGET: RangeInclusive<f32> = LOWEST_LIMIT.0..=TARGET_MAX.0;
+/// KiB of a flight record: each is memory, as its directory is.
+const FLIGHT_RECORD: RangeInclusive<u32> = 16..=4096;
 /// Duty below which many fans stop.
 const FIXED_DUTY: RangeInclusive<f32> = 10.0..=100.0;
 /// Network clients: each holds a descriptor and some KiB.
@@ -364,6 +366,10 @@ fn log(log: &LogSection, run_directory: &Path, findings: &mut Findings) {
         16..=1_048_576,
         "KiB",
     );
+    if log.flight_recorder != 0 {
+        let size = Some(log.flight_recorder);
+        findings.within("log", "flight_recorder", size, FLIGHT_RECORD, "KiB");
+    }
     // What was written today is read off the files when the program starts; more than they hold could be forgotten.
     if log.file_budget > log.file_size.saturating_mul(log.files.into()) {
         let hint = "write no more than `file_size` times `files`";

@@ -92,6 +92,7 @@ pub const FIELDS: &[Field] = &[
     field("log", "files", Kind::Number),
     field("log", "file_budget", Kind::Number),
     field("log", "syslog", Kind::Text),
+    field("log", "flight_recorder", Kind::Number),
     field("alerts", "hold", Kind::Number),
     field("alerts", "repeat", Kind::Number),
     field("alerts", "temperature", Kind::Number),
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(suggestion(None, "pol"), "did you mean `pool`?");
         assert_eq!(
             suggestion(Some("log"), "colour"),
-            "known here: format, level, file, file_size, files, file_budget, syslog"
+            "known here: format, level, file, file_size, files, file_budget, syslog, flight_recorder"
         );
     }
 }

@@ -301,6 +301,8 @@ pub struct LogSection {
     /// Syslog server that lines are sent to in datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syslog: Option<SocketAddr>,
+    /// KiB of each process's flight record; 0: none is kept.
+    pub flight_recorder: u32,
 }
 
 impl Default for LogSection {
@@ -313,6 +315,7 @@ impl Default for LogSection {
             files: 4,
             file_budget: 2048,
             syslog: None,
+            flight_recorder: 0,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the owner may choose of the cooling while the machine runs. Nothing of it widens a limit of the board.
 
 use super::guard::Guard;
+use crate::flight;
 use crate::link::Refusal;
 use cgminer_hal::units::Celsius;
 
@@ -61,6 +62,10 @@ impl Guard {
             }
         }
         self.thermal.choose(settings);
+        if let Some(one) = room.targets.first() {
+            let fans = settings.fans_required;
+            flight::target(target.unwrap_or(one.usual), fans);
+        }
         Ok(())
     }
 

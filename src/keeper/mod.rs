@@ -14,6 +14,7 @@
 //! [`guard`] decides and touches nothing; [`task`] feeds it and does what it says; each of [`workers`] has hardware of its
 //! own, so that a slow bus delays nobody else.
 
+mod black_box;
 pub mod cooling;
 pub mod factory_reset;
 mod files;

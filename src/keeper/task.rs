@@ -1,5 +1,6 @@
 //! The keeper at work: feeds the guard with what workers, miner and operators say, and does what it decides.
 
+use super::black_box::BlackBox;
 use super::factory_reset;
 use super::files::Files;
 use super::guard::{Applied, Guard, Inputs, MinerEvent, MinerOrder, Outputs};
@@ -13,6 +14,7 @@ use super::state::State;
 use super::status::{KeeperStatus, WatchdogStatus};
 use super::worker::{self, Epoch, Found, Orders, Report, Reports, Running};
 use super::workers::Press;
+use crate::flight;
 use crate::link::{Down, KeeperEnd, LinkError, Refusal, Request, RequestId, Up};
 use cgminer_board::moment::Moment;
 use cgminer_hal::watchdog::Watchdog;
@@ -116,6 +118,7 @@ struct Keeper {
     /// The wish for a factory reset on its way to the disk.
     resetting: Option<JoinHandle<io::Result<()>>>,
     remarks: Remarks,
+    black_box: BlackBox,
     owners_fans: watch::Receiver<Option<u8>>,
 }
 
@@ -200,6 +203,7 @@ impl Keeper {
             kept: setup.kept.clone(),
             resetting: None,
             remarks: Remarks::default(),
+            black_box: BlackBox::default(),
             owners_fans: setup.owners_fans.clone(),
         })
     }
@@ -223,6 +227,7 @@ impl Keeper {
         self.state = outputs.state;
         let shown = lights(outputs.state, self.guard.is_locating(), now);
         self.orders.send_replace(Orders::of(&outputs, shown));
+        self.black_box.note(&outputs);
         self.feed(&outputs);
         self.lead_miner(outputs.miner);
         self.files.follow(self.guard.latch(), now.elapsed());
@@ -260,6 +265,7 @@ impl Keeper {
             Found::Present(chain, present) => set(&mut inputs.present, chain, Some(present)),
             Found::Reset(chain, held) => {
                 set(&mut inputs.applied.resets, chain, held);
+                flight::reset(chain as u8, held);
                 self.line_followed(chain, held);
             }
         }

@@ -60,9 +60,11 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
+impl State {
+    /// What people call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Boot => "boot",
             Self::Standby => "standby",
             Self::PowerUp => "power-up",
@@ -74,6 +76,12 @@ impl fmt::Display for State {
             Self::Latched => "latched",
             Self::Stopping => "stopping",
             Self::Stopped => "stopped",
-        })
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
     }
 }

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "api",
             "chain",
             "config",
+            "flight",
             "keeper",
             "link",
             "miner",
@@ -43,11 +44,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["config", "telemetry", "updates"]),
     ("telemetry", &["chain", "link", "pool", "work"]),
     ("config", &["pool", "work"]),
-    ("keeper", &["link"]),
+    ("flight", &[]),
+    ("keeper", &["flight", "link"]),
     ("link", &[]),
     ("updates", &[]),
     ("pool", &["work"]),
-    ("chain", &["work"]),
+    ("chain", &["flight", "work"]),
     ("work", &[]),
 ];
 

@@ -51,6 +51,6 @@ impl Lock {
 }
 
 /// Locks an open file against every other opening of it, root's too.
-pub(super) fn hold(file: File) -> Result<Flock<File>, Errno> {
+pub(crate) fn hold(file: File) -> Result<Flock<File>, Errno> {
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error)
 }

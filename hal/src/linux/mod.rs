@@ -16,6 +16,8 @@ mod unsafe_corner;
 mod watchdog;
 
 pub use devices::LinuxDevices;
+#[cfg(feature = "flight-recorder")]
+pub(crate) use lock::hold;
 pub use lock::{Lock, LockError};
 pub use uart::LinuxUart;
 pub use watchdog::LinuxWatchdog;

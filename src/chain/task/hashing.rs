@@ -1,6 +1,7 @@
 //! A chain at work, or ready for it.
 
 use super::symptoms::Symptoms;
+use super::tally::worth;
 use super::{ChainTask, End, set_frequency};
 use crate::chain::bringup::{self, Action, Step};
 use crate::chain::command::ChainCommand;
@@ -14,6 +15,7 @@ use crate::chain::hcn::job_timeout;
 use crate::chain::model::JobFormat;
 use crate::chain::registers::{HashCountingNumber, Register, VersionRolling};
 use crate::chain::status::ChainPhase;
+use crate::flight;
 use crate::work::{ChipNonce, Job, NoWork, Verdict, Work};
 use cgminer_hal::units::Megahertz;
 use std::collections::VecDeque;
@@ -289,6 +291,7 @@ impl<'a> Hashing<'a> {
         let job = work.job.sequence;
         let slot = self.task.registry.insert(work);
         trace!(chain = self.task.index(), job, work = slot, "work sent");
+        flight::job_sent(self.task.index(), job, slot);
         let job_header = model.job_number.encode(slot);
         let fits = match model.job {
             JobFormat::FullHeader => {
@@ -352,6 +355,7 @@ impl<'a> Hashing<'a> {
             }
             Action::Clock(command, frequency) => {
                 self.send(command).await?;
+                flight::clock(self.task.index(), frequency);
                 self.frequency = frequency;
                 let settings = &self.task.settings;
                 let nominal = settings.model.nominal_hash_rate(settings.chips, frequency);
@@ -443,6 +447,8 @@ impl<'a> Hashing<'a> {
                 Reply::Nonce(nonce) => self.take_nonce(nonce, now),
                 Reply::Register(reply) => {
                     self.task.tally.counters.register_replies += 1;
+                    let (chip, at) = (reply.chip_address, reply.register.0);
+                    flight::register(self.task.index(), chip, reply.value, at);
                     if reply.register == Register::NONCE_ERROR_COUNTER {
                         let settings = &self.task.settings;
                         let addressing = settings.model.addressing;
@@ -451,6 +457,10 @@ impl<'a> Hashing<'a> {
                     }
                 }
             }
+        }
+        let wrong = self.task.serial.new_crc_errors();
+        if wrong > 0 {
+            flight::crc_errors(self.task.index(), wrong);
         }
     }
 
@@ -468,6 +478,9 @@ impl<'a> Hashing<'a> {
             version_field: reply.version,
         };
         let verdict = self.task.registry.check(&found, now);
+        let (chain, worth) = (self.task.index(), worth(&verdict));
+        let nonce = u32::from_le_bytes(found.nonce);
+        flight::nonce(chain, nonce, place.chip, found.slot, worth);
         if self.task.tally.nonce(place.chip, &verdict) {
             self.last_good = now;
         } else {

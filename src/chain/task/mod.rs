@@ -19,6 +19,7 @@ use crate::chain::sequencer::{self, Progress};
 use crate::chain::serial::Serial;
 use crate::chain::settings::ChainSettings;
 use crate::chain::status::{ChainPhase, ChainStatus};
+use crate::flight;
 use crate::work::source::VersionRolling;
 use crate::work::{Job, MidstateCount, Registry, Share, WorkSource};
 use cgminer_hal::uart::Uart;
@@ -141,6 +142,8 @@ impl ChainTask {
         self.enter(ChainPhase::BringUp, None);
         self.registry.clear();
         self.tally.counters.bring_ups += 1;
+        flight::bring_up(self.index());
+        let chain = self.index();
         let steps = bringup::prepare(&self.settings)?;
         let frequency = self.settings.frequency;
         let status = &self.status;
@@ -152,12 +155,12 @@ impl ChainTask {
                 Progress::Baud(baud) => status.baud = baud,
                 Progress::Percent(percent) => status.bring_up_percent = Some(percent),
                 Progress::Frequency(frequency) => {
+                    flight::clock(chain, frequency);
                     status.frequency = Some(frequency);
                     status.nominal_hash_rate = Some(model.nominal_hash_rate(chips, frequency));
                 }
             });
         };
-        let chain = self.index();
         let started = Instant::now();
         let deadlines = self.settings.deadlines;
         let mut running = std::pin::pin!(sequencer::run(
@@ -199,6 +202,7 @@ impl ChainTask {
     /// After a failure: waits as the budget tells. Whether to go on.
     async fn wait_after(&mut self, error: &ChainError, budget: &mut RestartBudget) -> bool {
         self.tally.counters.failures += 1;
+        flight::failed(self.index());
         let wait = budget.failed(Instant::now());
         if let Some(wait) = wait {
             warn!(chain = self.index(), %error, retry_in = ?wait, "chain failed");

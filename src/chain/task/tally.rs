@@ -84,3 +84,18 @@ impl Tally {
         }
     }
 }
+
+/// What a nonce is worth, as the flight recorder has it.
+pub(super) fn worth(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Share { .. } => "share",
+        Verdict::Ticket { .. } => "right",
+        Verdict::Stale { .. } => "stale",
+        Verdict::BelowTicket => "below the ticket mask",
+        Verdict::Mismatch => "wrong",
+        Verdict::Duplicate => "repeated",
+        Verdict::UnknownSlot => "no such work",
+        Verdict::UnknownMidstate => "no such midstate",
+        Verdict::BadVersion => "forbidden version bits",
+    }
+}
