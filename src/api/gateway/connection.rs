@@ -162,7 +162,6 @@ async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
     place: &Place,
     page: Page<'_>,
 ) -> Result<Reply, End> {
-    let caller = shared.identify(door, head).map_err(End::Told)?;
     let path = head.target.split('?').next().unwrap_or_default();
     let method = match head.method {
         "HEAD" => "GET",
@@ -170,6 +169,13 @@ async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
     };
     let is_live = method == "GET" && path == LIVE_PATH;
     let is_upload = upload::limit_of(method, &head.target).is_some();
+    // The token of a subprotocol opens a WebSocket and nothing else.
+    let token = head
+        .upgrade
+        .as_ref()
+        .filter(|_| is_live && head.method == "GET");
+    let token = token.and_then(|upgrade| upgrade.token.as_deref());
+    let caller = shared.identify(door, head, token).map_err(End::Told)?;
     let needed = if is_live {
         Some(LISTEN)
     } else if is_upload {

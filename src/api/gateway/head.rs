@@ -11,6 +11,10 @@ pub const BODY_LIMIT: usize = 64 * 1024;
 const HEADER_LIMIT: usize = 64;
 /// Bytes that a target may have.
 const TARGET_LIMIT: usize = 2 * 1024;
+/// The name of what is spoken over a WebSocket here.
+pub const SUBPROTOCOL: &str = "cgminer-rs";
+/// What a token follows in the list of subprotocols.
+const TOKEN: &str = "bearer.";
 /// Methods that any path here knows.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
@@ -46,6 +50,10 @@ pub struct Upgrade {
     pub key: Option<String>,
     /// Its Sec-WebSocket-Version.
     pub version: Option<String>,
+    /// Whether it offers our subprotocol, and so waits to hear that it was chosen.
+    pub speaks_ours: bool,
+    /// The token that it names beside our subprotocol: a page can set no other header.
+    pub token: Option<String>,
 }
 
 /// Parses what has arrived so far. `None` means that more is needed.
@@ -76,6 +84,7 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
     };
     let mut content_length = None;
     let mut protocol = None;
+    let mut offered = None;
     let mut upgrade = Upgrade::default();
     let mut connection_upgrades = false;
     for header in request.headers.iter() {
@@ -104,6 +113,8 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
             once(&mut upgrade.key, header.value)?;
         } else if is("sec-websocket-version") {
             once(&mut upgrade.version, header.value)?;
+        } else if is("sec-websocket-protocol") {
+            once(&mut offered, header.value)?;
         } else if is("expect") {
             return Err(Failure::new(
                 417,
@@ -118,6 +129,14 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
     }
     let is_websocket = protocol.is_some_and(|name: String| name.eq_ignore_ascii_case("websocket"));
     if is_websocket && connection_upgrades && http_1_1 {
+        if let Some(offered) = offered {
+            (upgrade.speaks_ours, upgrade.token) = subprotocols(&offered)?;
+        }
+        if upgrade.token.is_some() && head.authorization.is_some() {
+            return Err(bad(
+                "two tokens: one in Authorization, one in Sec-WebSocket-Protocol",
+            ));
+        }
         head.upgrade = Some(upgrade);
     }
     if let Some(value) = content_length {
@@ -125,6 +144,23 @@ pub fn parse_head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
         head.content_length = body_length(&value, limit)?;
     }
     Ok(Some(head))
+}
+
+/// Whether our subprotocol is among those offered, and the token that is. Others are offered to somebody else.
+fn subprotocols(offered: &str) -> Result<(bool, Option<String>), Failure> {
+    let mut names = offered.split(',').map(str::trim);
+    let ours = names.clone().any(|name| name == SUBPROTOCOL);
+    let tokens = names.by_ref().filter_map(|name| name.strip_prefix(TOKEN));
+    let mut tokens = tokens.map(str::to_owned);
+    match (tokens.next(), tokens.next()) {
+        (None, _) => Ok((ours, None)),
+        // Nobody could be told that it was understood: the token itself must not be what is chosen.
+        (Some(_), _) if !ours => Err(bad(
+            "a token without `cgminer-rs` in Sec-WebSocket-Protocol",
+        )),
+        (Some(_), Some(_)) => Err(bad("two tokens in Sec-WebSocket-Protocol")),
+        (Some(token), None) => Ok((ours, Some(token))),
+    }
 }
 
 fn method(text: &str) -> Result<&'static str, Failure> {

@@ -300,7 +300,7 @@ impl Shared {
     }
 
     /// Who asks, as far as the door and the head tell. Whoever may open the local socket may do everything.
-    fn identify(&self, door: Door, head: &Head) -> Result<Caller, Failure> {
+    fn identify(&self, door: Door, head: &Head, token: Option<&str>) -> Result<Caller, Failure> {
         let Door::Network(address) = door else {
             return Ok(Caller {
                 name: "a local tool".into(),
@@ -312,7 +312,9 @@ impl Shared {
         let now = tokio::time::Instant::now();
         let mut gatekeeper = self.gatekeeper();
         gatekeeper.admit(address, access.requests_per_second, now)?;
-        gatekeeper.identify(address, head.authorization.as_deref(), &access, now)
+        let subprotocol = token.map(|token| format!("Bearer {token}"));
+        let said = head.authorization.as_deref().or(subprotocol.as_deref());
+        gatekeeper.identify(address, said, &access, now)
     }
 
     /// Whether the first token may be claimed by whoever asks now.

@@ -1,7 +1,7 @@
 //! The live stream over a WebSocket: topics told, and chosen by messages such as `{"subscribe": ["pools"]}`.
 
 use super::connection::Buffer;
-use super::head::Upgrade;
+use super::head::{SUBPROTOCOL, Upgrade};
 use super::live::{Feed, Guest, Message, Told, Topics, write};
 use super::websocket::{Kind, Messages, Said, close, frame, parse, proof};
 use crate::api::Failure;
@@ -44,8 +44,13 @@ pub fn heading(upgrade: &Upgrade) -> Result<String, Failure> {
         return Err(VERSION);
     }
     let proof = upgrade.key.as_deref().and_then(proof).ok_or(KEY)?;
+    let chosen = if upgrade.speaks_ours {
+        format!("Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n")
+    } else {
+        String::new()
+    };
     Ok(format!(
-        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {proof}\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {proof}\r\n{chosen}\r\n"
     ))
 }
 

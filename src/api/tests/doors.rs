@@ -196,6 +196,103 @@ async fn a_strange_page_opens_no_websocket_and_a_revoked_token_keeps_none() {
     }
 }
 
+#[tokio::test]
+async fn a_pages_token_opens_a_websocket_as_a_subprotocol_and_nothing_else() {
+    use crate::config::{FreshToken, Role};
+    let token = FreshToken::make("v", Role::Viewer).unwrap();
+    let (running, access) = with_access(Access {
+        tokens: vec![token.kept],
+        requests_per_second: 1000.0,
+        ..Access::default()
+    });
+    let token = token.text.expose();
+    let offer =
+        |names: &str| format!("Origin: http://localhost\r\nSec-WebSocket-Protocol: {names}\r\n");
+    let right = offer(&format!("cgminer-rs, bearer.{token}"));
+    let mut stream = TcpStream::connect(running.address).await.unwrap();
+    stream.write_all(&upgrade(&right)).await.unwrap();
+    let mut told = Vec::new();
+    while !String::from_utf8_lossy(&told).contains("\"topic\":\"pools\"") {
+        assert!(stream.read_buf(&mut told).await.unwrap() > 0, "{told:?}");
+    }
+    let text = String::from_utf8_lossy(&told);
+    assert!(text.starts_with("HTTP/1.1 101 "), "{text}");
+    assert!(
+        text.contains("\r\nSec-WebSocket-Protocol: cgminer-rs\r\n"),
+        "{text}"
+    );
+    assert!(!text.contains(token), "the token is not said back");
+
+    // The same line on a request of another kind, or to another place, is no token.
+    for (method, path) in [
+        ("GET", "/api/v1/status"),
+        ("GET", "/api/v1/live"),
+        ("POST", "/api/v1/control/pause"),
+    ] {
+        let plain = request(method, path, &format!("{right}Connection: close\r\n"), "");
+        assert_eq!(
+            status(&exchange(running.address, &plain).await),
+            401,
+            "{method} {path}"
+        );
+    }
+    let elsewhere = String::from_utf8(upgrade(&right))
+        .unwrap()
+        .replace("/live?topics=pools", "/status");
+    assert_eq!(
+        status(&exchange(running.address, elsewhere.as_bytes()).await),
+        401
+    );
+    let head = String::from_utf8(upgrade(&right))
+        .unwrap()
+        .replacen("GET", "HEAD", 1);
+    assert!(
+        exchange(running.address, head.as_bytes())
+            .await
+            .starts_with("HTTP/1.1 401 ")
+    );
+    let strange = upgrade(&right.replace("http://localhost", "http://attacker.example"));
+    assert_eq!(status(&exchange(running.address, &strange).await), 403);
+
+    // What has two readings, or could not be chosen from, is refused.
+    for names in [
+        format!("bearer.{token}"),
+        format!("cgminer-rs, bearer.{token}, bearer.{token}"),
+        format!("CGMINER-RS, bearer.{token}"),
+        format!("cgminer-rs\r\nSec-WebSocket-Protocol: bearer.{token}"),
+        format!("cgminer-rs, bearer.{token}\r\nAuthorization: Bearer {token}"),
+    ] {
+        let answer = exchange(running.address, &upgrade(&offer(&names))).await;
+        assert_eq!(status(&answer), 400, "{names}: {answer}");
+    }
+    // Without a token, and with wrong ones, which count as such.
+    for names in ["cgminer-rs", "chat", "cgminer-rs; bearer.x"] {
+        assert_eq!(
+            status(&exchange(running.address, &upgrade(&offer(names))).await),
+            401,
+            "{names}"
+        );
+    }
+    for (names, expected) in [
+        ("cgminer-rs, bearer.", 401),
+        ("cgminer-rs, bearer.x y", 401),
+        ("cgminer-rs, bearer.wrong", 401),
+        ("cgminer-rs, bearer.bearer.x", 401),
+        ("cgminer-rs, bearer.\u{e4}", 400),
+        ("cgminer-rs, bearer.wrong", 401),
+        ("cgminer-rs, bearer.wrong", 429),
+    ] {
+        assert_eq!(
+            status(&exchange(running.address, &upgrade(&offer(names))).await),
+            expected,
+            "{names}"
+        );
+    }
+    // A page whose token is taken back hears no more.
+    access.send_modify(|access| Arc::make_mut(access).tokens.clear());
+    let _ = stream.read_to_end(&mut told).await;
+}
+
 #[cfg(feature = "tls")]
 mod over_tls {
     use super::*;

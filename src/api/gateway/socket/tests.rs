@@ -172,6 +172,7 @@ fn a_handshake_is_held_to_the_rfc() {
         heading(&Upgrade {
             key: Some(key.into()),
             version: Some(version.into()),
+            ..Upgrade::default()
         })
     };
     let text = asked("13", "dGhlIHNhbXBsZSBub25jZQ==").unwrap();
