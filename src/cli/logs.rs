@@ -9,7 +9,8 @@
 mod file;
 mod remote;
 
-use crate::config::{LogFormat, LogSection};
+use crate::config::{LogFormat, LogSection, SyslogServer};
+use crate::pool::url::Host;
 use crate::telemetry::logs::LineLayer;
 use crate::telemetry::{BySwitch, LOG_LEVEL, LOG_RING};
 use file::{FileLog, FileSettings};
@@ -40,8 +41,10 @@ static FEED: OnceLock<Queue> = OnceLock::new();
 /// Which process logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The one that writes the file.
+    /// The one that writes the file, and does all else, too.
     Writer,
+    /// The keeper beside a miner: it writes the file, and asks no name server.
+    Keeper,
     /// Any other; two writers would have two budgets.
     Other,
 }
@@ -58,14 +61,22 @@ pub struct Logs {
 /// # Errors
 /// When logs were started before.
 pub fn start(settings: &LogSection, role: Role) -> Result<Logs, TryInitError> {
-    let file = (role == Role::Writer).then(|| file_of(settings)).flatten();
+    let file = (role != Role::Other).then(|| file_of(settings)).flatten();
     let (queue, logs) = Logs::to(io::stderr(), file);
     let terminal = io::stderr().is_terminal();
     LOG_LEVEL.set(settings.level.targets());
-    let remote = settings.syslog.map(|server| {
+    let named = |server: &SyslogServer| matches!(server.host, Host::Name(_));
+    let server = settings.syslog.clone();
+    let server = server.filter(|server| role != Role::Keeper || !named(server));
+    let remote = server.map(|server| {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
         let host = host.map(|name| name.trim().to_owned());
-        LineLayer::new(Remote::to(server, host)).with_filter(BySwitch(&LOG_LEVEL))
+        let through = named(&server);
+        let remote = Remote::to(server, host);
+        if through {
+            LOG_RING.pass_adopted_to(remote.clone());
+        }
+        LineLayer::new(remote).with_filter(BySwitch(&LOG_LEVEL))
     });
     tracing_subscriber::registry()
         .with(LineLayer::new(&*LOG_RING).with_filter(BySwitch(&LOG_LEVEL)))

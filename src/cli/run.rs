@@ -35,13 +35,17 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     }
     let recipe = options.recipe();
     let config = recipe.load()?.config;
-    let _logs = logs::start(&config.log, logs::Role::Writer)
-        .map_err(|error| Failure::Other(error.to_string()))?;
+    // Without root there is no user to change to, and the wall would be half a wall.
+    let told = (nix::unistd::geteuid().is_root() && !one_process).then(|| options.arguments());
+    let role = match told {
+        Some(_) => logs::Role::Keeper,
+        None => logs::Role::Writer,
+    };
+    let _logs =
+        logs::start(&config.log, role).map_err(|error| Failure::Other(error.to_string()))?;
     if !emulated {
         wishes.without_emulation()?;
     }
-    // Without root there is no user to change to, and the wall would be half a wall.
-    let told = (nix::unistd::geteuid().is_root() && !one_process).then(|| options.arguments());
     runtime()?.block_on(async {
         let stop = stop_asked()?;
         if emulated {

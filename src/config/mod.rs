@@ -18,6 +18,7 @@ mod recipe;
 mod schema;
 pub mod scribe;
 mod secret;
+mod syslog_server;
 mod target;
 mod token;
 
@@ -37,6 +38,7 @@ pub use schema::{
     SCHEMA,
 };
 pub use secret::{REDACTED, Secret};
+pub use syslog_server::SyslogServer;
 pub use target::{TargetKind, TargetUrl};
 pub use token::{FreshToken, Role, TokenSection, hash, is_hash};
 

@@ -4,6 +4,7 @@ use super::address::PoolAddress;
 use super::alerts::{AlertTargetSection, AlertsSection};
 use super::network::Network;
 use super::secret::Secret;
+use super::syslog_server::SyslogServer;
 use super::token::TokenSection;
 use crate::pool::proxy::ProxyUrl;
 use crate::pool::settings::{StrategyKind, Sv2Channel};
@@ -300,7 +301,7 @@ pub struct LogSection {
     pub file_budget: u32,
     /// Syslog server that lines are sent to in datagrams.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub syslog: Option<SocketAddr>,
+    pub syslog: Option<SyslogServer>,
     /// KiB of each process's flight record; 0: none is kept.
     pub flight_recorder: u32,
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt::Write;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -22,6 +22,14 @@ pub static LOG_RING: LazyLock<LogRing> = LazyLock::new(LogRing::default);
 #[derive(Default)]
 pub struct LogRing {
     lines: Mutex<Lines>,
+    /// Who else wants the lines of other processes.
+    adopted: OnceLock<Box<dyn AdoptedSink>>,
+}
+
+/// Takes lines of another process; never makes who brings them wait.
+pub trait AdoptedSink: Send + Sync + 'static {
+    /// Takes one line, with the time that it was told there.
+    fn take(&self, unix_time: f64, level: Level, target: &str, text: &str);
 }
 
 #[derive(Default)]
@@ -87,8 +95,16 @@ impl LogRing {
     pub fn adopt(&self, unix_time: f64, level: &str, target: String, mut text: String) {
         if let Ok(level) = level.parse() {
             cut(&mut text);
+            if let Some(sink) = self.adopted.get() {
+                sink.take(unix_time, level, &target, &text);
+            }
             self.keep(unix_time, level, target.into(), text);
         }
+    }
+
+    /// Lets somebody else have the lines of other processes, too; the first who asks stays the one.
+    pub fn pass_adopted_to(&self, sink: impl AdoptedSink) {
+        let _ = self.adopted.set(Box::new(sink));
     }
 
     fn keep(&self, unix_time: f64, level: Level, target: Cow<'static, str>, text: String) {

@@ -13,7 +13,10 @@ fn the_logs_file_has_a_whole_path_apart_from_the_miners_and_a_budget_that_it_hol
         ),
         ("file_budget = 4096", "more than the files hold"),
         ("files = 1", "out of bounds"),
-        ("syslog = \"log.example:514\"", "log.syslog"),
+        (
+            "syslog = \"log.example\"",
+            "is no syslog server: write host:port",
+        ),
     ] {
         let error = error_of(&format!("[log]\n{text}\n"));
         assert!(error.contains(words), "{error}");
