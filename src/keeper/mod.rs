@@ -29,6 +29,7 @@ pub mod proofs;
 pub mod reason;
 mod remarks;
 pub mod requests;
+mod resources;
 pub mod setup;
 mod snapshot;
 pub mod state;

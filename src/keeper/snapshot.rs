@@ -10,7 +10,7 @@ use cgminer_board::thermal::{Place, Point, View};
 use std::time::Duration;
 
 impl Guard {
-    /// All that is known now. The caller knows the watchdog.
+    /// All that is known now. The caller knows the watchdog and the process.
     pub fn snapshot(&mut self, watchdog: WatchdogStatus, now: Moment) -> KeeperStatus {
         self.snapshots += 1;
         KeeperStatus {
@@ -50,6 +50,7 @@ impl Guard {
             unclean_ends: self.settings.last_end.unclean_ends,
             latched: self.latch.clone(),
             watchdog,
+            process: None,
             locate: self.wishes.locate,
             analog: self.analog_status(now),
             claim_seconds: self.claim_rest(now).map(seconds),

@@ -9,6 +9,7 @@ use super::lights::lights;
 use super::operator::{self, Asked};
 use super::remarks::Remarks;
 use super::requests::Asker;
+use super::resources::Resources;
 use super::setup::{Ended, KeeperError, Machine, Setup};
 use super::state::State;
 use super::status::{KeeperStatus, WatchdogStatus};
@@ -119,6 +120,7 @@ struct Keeper {
     resetting: Option<JoinHandle<io::Result<()>>>,
     remarks: Remarks,
     black_box: BlackBox,
+    resources: Resources,
     owners_fans: watch::Receiver<Option<u8>>,
 }
 
@@ -204,6 +206,7 @@ impl Keeper {
             resetting: None,
             remarks: Remarks::default(),
             black_box: BlackBox::default(),
+            resources: Resources::new(Instant::now()),
             owners_fans: setup.owners_fans.clone(),
         })
     }
@@ -494,7 +497,9 @@ impl Keeper {
                 .map(|watchdog| watchdog.timeout().as_secs_f64()),
             fed_seconds_ago: self.fed.map(|fed| now.duration_since(fed).as_secs_f64()),
         };
-        let status = Arc::new(self.guard.snapshot(watchdog, self.epoch.now()));
+        let mut status = self.guard.snapshot(watchdog, self.epoch.now());
+        status.process = Some(self.resources.at(now));
+        let status = Arc::new(status);
         self.remarks.tell(&status, self.epoch.now());
         if let Some(link) = &self.link {
             // The next one comes in a second.

@@ -12,6 +12,7 @@ pub mod cause;
 pub mod codec;
 pub mod end;
 pub mod message;
+pub mod process;
 pub mod socket;
 pub mod state;
 pub mod status;

@@ -1,6 +1,7 @@
 //! What the keeper tells the rest of the daemon: every measurement with its age, null when unknown.
 
 use super::cause::Cause;
+use super::process::Process;
 use super::state::State;
 use cgminer_board::file::Quantity;
 use cgminer_board::power::{SupplyFault, VoltageLimits};
@@ -50,6 +51,8 @@ pub struct KeeperStatus {
     pub latched: Option<Latch>,
     /// The watchdog behind the keeper.
     pub watchdog: WatchdogStatus,
+    /// What the keeper's process takes.
+    pub process: Option<Process>,
     /// Whether the machine blinks to be found.
     pub locate: bool,
     /// Each analogue input of the board file. Nothing is decided on them.

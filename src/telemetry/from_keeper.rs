@@ -51,6 +51,7 @@ pub fn keeper(status: Option<&KeeperStatus>, heard: Duration) -> Keeper {
             kept: latch.kept,
         }),
         watchdog_armed: Some(status.watchdog.armed),
+        process: status.process.clone(),
         locate: Some(status.locate),
         claim_s: status
             .claim_seconds

@@ -14,7 +14,6 @@ mod history;
 mod level;
 pub mod logs;
 mod measured;
-mod process;
 mod recorder;
 #[cfg(test)]
 pub mod samples;
@@ -25,6 +24,7 @@ mod storage;
 pub mod syslog;
 
 pub use crate::chain::status::ChainPhase;
+pub use crate::link::process::{Process, ProcessReader};
 pub use alerts::{Alert, AlertLimits, Notice, Rule};
 pub use events::{Event, EventKind, Severity};
 pub use from_chains::ChainInput;
@@ -34,7 +34,6 @@ pub use history::{HISTORY_STEP, Moment as HistoryMoment};
 pub use level::{BySwitch, LOG_LEVEL, LevelSwitch};
 pub use logs::{LOG_RING, LogLine, LogRing};
 pub use measured::{Measured, Unknown};
-pub use process::{Process, ProcessReader};
 pub use snapshot::*;
 pub use source::{API_VERSION, Inputs, SnapshotSource};
 pub use state::SWITCHED_OFF;

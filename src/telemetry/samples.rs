@@ -94,6 +94,7 @@ pub fn keeper() -> KeeperStatus {
             next_in_seconds: None,
         },
         latched: None,
+        process: Some(crate::link::process::Process::default()),
         watchdog: WatchdogStatus {
             armed: true,
             timeout_seconds: Some(10.0),

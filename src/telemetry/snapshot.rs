@@ -6,9 +6,9 @@
 use super::alerts::Alert;
 use super::hash_rate::WindowRate;
 use super::measured::Measured;
-use super::process::Process;
 use super::storage::Storage;
 use crate::chain::status::{ChainCounters, ChainPhase, ChipCounters};
+use crate::link::process::Process;
 use cgminer_hal::units::{
     Amperes, Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Quantity, Rpm, Watts,
 };
@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub machine: Machine,
     /// Which software.
     pub versions: Versions,
-    /// What this process takes.
+    /// What the miner's process takes.
     pub process: Process,
     /// The safety process's word.
     pub keeper: Keeper,
@@ -169,6 +169,8 @@ pub struct Keeper {
     pub watchdog_armed: Option<bool>,
     /// Whether the machine blinks to be found.
     pub locate: Option<bool>,
+    /// What its process takes, at most half a minute ago; the miner's own where both are one. Null while it has not reported.
+    pub process: Option<Process>,
     /// Seconds for which the first token may still be claimed over the network, since the locate button was pressed.
     pub claim_s: Option<f64>,
 }

@@ -7,7 +7,6 @@ use super::hash_rate::{WINDOWS, WindowRate};
 use super::health::{Health, Heartbeat};
 use super::history::{History, Moment};
 use super::measured::Measured;
-use super::process::ProcessReader;
 use super::recorder::Recorder;
 use super::snapshot::{
     HashRateReport, JoulesPerTerahash, Machine, SCHEMA, Snapshot, Supply, Tuner, Versions,
@@ -15,6 +14,7 @@ use super::snapshot::{
 use super::{from_keeper, from_pools, state, storage};
 use crate::chain::status::ChainStatus;
 use crate::link::KeeperStatus;
+use crate::link::process::ProcessReader;
 use crate::pool::status::PoolsStatus;
 use std::fs;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! What this process takes from the machine, as the kernel tells it in `/proc`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 const TICKS_PER_SECOND: u64 = 100;
 
 /// Resources of the process. What `/proc` does not tell is null.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     /// Its number.
     pub pid: u32,
