@@ -146,6 +146,21 @@ impl Daemon {
         self.miner().is_some()
     }
 
+    /// Descriptors that the first process has open.
+    pub fn open_files(&self) -> usize {
+        let files = fs::read_dir(format!("/proc/{}/fd", self.process.id()));
+        files.unwrap().count()
+    }
+
+    /// Lets the first process have so many from now on, the open ones included.
+    pub fn allow_files(&self, count: usize) {
+        let set = Command::new("prlimit")
+            .arg(format!("--pid={}", self.process.id()))
+            .arg(format!("--nofile={count}:"))
+            .status();
+        assert!(set.expect("prlimit, of util-linux").success());
+    }
+
     /// Bytes that keeper and miner have for themselves alone: not the program's file, which a build for tests makes large.
     pub fn memory(&self) -> (u64, u64) {
         self.of_both("RssAnon:")

@@ -6,6 +6,7 @@
 
 mod crowd;
 mod daemon;
+mod exhausted;
 
 use crowd::{Crowd, Kind, exchange, listen};
 use daemon::Daemon;
@@ -74,6 +75,8 @@ async fn a_crowd_costs_little_keeps_nobody_out_and_does_not_touch_the_chains() {
     daemon.until_nonces_pass(nonces).await;
     let after = daemon.status().await;
     assert_eq!(after["machine"]["state"], "mining");
+    let (miner, keeper) = (&after["process"]["pid"], &after["keeper"]["process"]["pid"]);
+    assert!(keeper.is_u64() && (keeper != miner) == daemon.is_split());
     assert_eq!(
         after["keeper"]["restarts"]["total"],
         before["keeper"]["restarts"]["total"]

@@ -5,7 +5,7 @@ use super::head::{HEAD_LIMIT, HEAD_TOO_LARGE, Head, UNKNOWN_METHOD, parse_head};
 use super::live::{Guest, Topics};
 use super::origin::{self, Page};
 use super::places::Place;
-use super::{BUSY, LIVE_PATH, Shared, socket, upload, upstream};
+use super::{BUSY, LIVE_PATH, Shared, socket, upload};
 use crate::api::access::{Caller, Need};
 use crate::api::routes::{needed, order_of};
 use crate::api::writes::CLAIM_PATH;
@@ -194,7 +194,7 @@ async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
     if is_upload {
         place.is_busy();
         let by = &caller.name;
-        let taken = upload::pass_on((stream, buffer), head, &shared.inner_socket, by).await;
+        let taken = upload::pass_on((stream, buffer), head, shared.upstream.socket(), by).await;
         return taken.map(Reply::Answer).map_err(End::Told);
     }
     let body = read_body(stream, buffer, head.content_length).await?;
@@ -218,7 +218,7 @@ async fn respond<S: AsyncRead + AsyncWrite + Unpin>(
     let Ok(Ok(turn)) = timeout(TURN_TIME, shared.answering.acquire()).await else {
         return Err(End::Told(BUSY));
     };
-    let answer = upstream::ask(&shared.inner_socket, head, &body).await;
+    let answer = shared.upstream.ask(head, &body).await;
     drop(turn);
     answer.map(Reply::Answer).map_err(|error| {
         tracing::warn!(%error, path = head.target, "the endpoint behind the gateway did not answer");
@@ -379,6 +379,7 @@ mod tests {
     use super::*;
     use crate::api::gateway::live::Feed;
     use crate::api::gateway::places::Places;
+    use crate::api::gateway::upstream::Upstream;
     use crate::telemetry::samples::Rooms;
     use tokio::io::{AsyncReadExt, duplex};
     use tokio::sync::Semaphore;
@@ -387,7 +388,7 @@ mod tests {
 
     fn shared() -> Shared {
         Shared {
-            inner_socket: "/nowhere/http.sock".into(),
+            upstream: Upstream::new("/nowhere/http.sock".into()),
             own_names: Vec::new(),
             control: crate::api::tests::no_control(),
             gatekeeper: std::sync::Mutex::default(),

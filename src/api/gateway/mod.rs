@@ -37,6 +37,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+use upstream::Upstream;
 
 /// Requests answered at one time; each holds one thread of `tiny_http`.
 const ANSWERED_AT_ONCE: usize = 4;
@@ -58,7 +59,7 @@ pub struct Gateway {
 
 /// What all connections share.
 struct Shared {
-    inner_socket: PathBuf,
+    upstream: Upstream,
     /// Names of this machine that nobody has to configure.
     own_names: Vec<String>,
     control: Control,
@@ -109,7 +110,7 @@ impl Gateway {
         }
         Self {
             shared: Arc::new(Shared {
-                inner_socket,
+                upstream: Upstream::new(inner_socket),
                 own_names,
                 control,
                 gatekeeper: Mutex::default(),
@@ -160,6 +161,8 @@ impl Gateway {
             local,
             identity,
         } = self;
+        // Before anybody can come in who might take the descriptors for it.
+        shared.upstream.open_ahead(ANSWERED_AT_ONCE).await;
         let network = async {
             match (network, identity) {
                 (Some(listener), None) => serve(listener, places, &shared).await,
@@ -248,7 +251,7 @@ async fn serve(listener: impl Listener, places: Arc<Places>, shared: &Arc<Shared
     let mut pause = ACCEPT_PAUSES.0;
     loop {
         tokio::select! {
-            accepted = listener.accept_stream() => match accepted {
+            accepted = admit(&listener, shared) => match accepted {
                 Ok((stream, door)) => {
                     pause = ACCEPT_PAUSES.0;
                     let peer = match door {
@@ -270,6 +273,18 @@ async fn serve(listener: impl Listener, places: Arc<Places>, shared: &Arc<Shared
                 }
             },
             Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Lets the next client in, but not in the moments in which the endpoint needs descriptors. Safe to cancel.
+async fn admit<L: Listener>(listener: &L, shared: &Shared) -> io::Result<(L::Stream, Door)> {
+    loop {
+        shared.upstream.is_opening(false).await;
+        tokio::select! {
+            biased;
+            () = shared.upstream.is_opening(true) => {}
+            accepted = listener.accept_stream() => return accepted,
         }
     }
 }
@@ -377,7 +392,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_system_that_refuses_is_asked_again_and_whoever_waits_makes_room() {
         let shared = Arc::new(Shared {
-            inner_socket: "/nowhere/http.sock".into(),
+            upstream: Upstream::new("/nowhere/http.sock".into()),
             own_names: Vec::new(),
             control: crate::api::tests::no_control(),
             gatekeeper: Mutex::default(),
