@@ -216,3 +216,28 @@ for answer in ("0500", "050005000001c000020704d2", "05020100050000030161" "04d2"
     seed("proxy_reply", bytes.fromhex(answer))
 seed("proxy_reply", "HTTP/1.1 200 Connection established\r\nProxy-agent: x\r\n\r\n")
 seed("proxy_reply", "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+
+# Flight record: a ring of four slots behind the magic that the target adds; format strings, then frames with their checks.
+def flight_check(data):
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = (crc << 1) ^ (0x1021 if crc & 0x8000 else 0)
+            crc &= 0xFFFF
+    return crc
+
+
+table = b"chain {=u8}: nonce {=u32:08x} of {=istr}\nclock {=f32} MHz, {=u64}\nchip {=u8:#04x}, {=bool}\nshare"
+ring = struct.pack("<II", 4, len(table)) + table
+ring += bytes(4096 - 8 - len(ring))
+for number, frame in enumerate((
+    struct.pack("<HQBIH", 0, 1_764_318_600_000_000, 2, 0xBEEF, 3),
+    struct.pack("<HQfI", 1, 1, 525.5, 7),
+    struct.pack("<HQBB", 2, 2, 4, 1),
+    struct.pack("<HQ", 99, 3),
+), 1):
+    counted = struct.pack("<Q", number) + frame.ljust(22, b"\0")
+    ring += counted[:8] + struct.pack("<H", flight_check(counted)) + counted[8:]
+seed("flight_record", ring)
