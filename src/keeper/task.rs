@@ -15,7 +15,6 @@ use super::state::State;
 use super::status::{KeeperStatus, WatchdogStatus};
 use super::worker::{self, Epoch, Found, Orders, Report, Reports, Running};
 use super::workers::Press;
-use crate::flight;
 use crate::link::{Down, KeeperEnd, LinkError, Refusal, Request, RequestId, Up};
 use cgminer_board::moment::Moment;
 use cgminer_hal::watchdog::Watchdog;
@@ -268,7 +267,7 @@ impl Keeper {
             Found::Present(chain, present) => set(&mut inputs.present, chain, Some(present)),
             Found::Reset(chain, held) => {
                 set(&mut inputs.applied.resets, chain, held);
-                flight::reset(chain as u8, held);
+                self.black_box.reset(chain, held);
                 self.line_followed(chain, held);
             }
         }
