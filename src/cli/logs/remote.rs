@@ -235,6 +235,7 @@ mod tests {
     #[test]
     fn a_name_is_looked_up_once_in_a_while_and_one_that_hangs_by_one_thread() {
         static ASKED: AtomicUsize = AtomicUsize::new(0);
+        static HANGING: AtomicUsize = AtomicUsize::new(0);
         let named: SyslogServer = "log.example:514".parse().unwrap();
         let start = Instant::now();
         let mut server = Server::new(named.clone(), |_, port| {
@@ -258,7 +259,6 @@ mod tests {
             std::thread::yield_now();
         }
 
-        static HANGING: AtomicUsize = AtomicUsize::new(0);
         let mut server = Server::new(named, |_, _| {
             HANGING.fetch_add(1, Ordering::Relaxed);
             loop {
