@@ -15,10 +15,12 @@ use std::time::{Duration, Instant};
 
 /// For a question.
 const QUESTION_TIME: Duration = Duration::from_secs(5);
-/// For each piece of a bundle: longer than the gateway waits for its client.
-const PIECE_TIME: Duration = Duration::from_secs(30);
+/// For each piece of a bundle: longer than the gateway waits for its client, so that it is the gateway that says why.
+const PIECE_TIME: Duration = Duration::from_secs(60);
 /// Bytes that are taken at a time.
 const PIECE: usize = 64 * 1024;
+/// Bytes after which what is in memory is written down: all at once at the end would take longer than anybody waits.
+const WRITTEN_DOWN: u64 = 2 * 1024 * 1024;
 /// How long what the image told of itself is believed; a page asks every second or so.
 const FRESH: Duration = Duration::from_secs(5);
 /// Bytes that are taken of what a child says.
@@ -234,7 +236,7 @@ impl Desk {
         }
     }
 
-    /// Writes what arrives to the data partition. It is nobody's else to write to, so what is verified is what is installed.
+    /// Writes what arrives to the data partition. Nobody else may write to it, so what is verified is what is installed.
     fn receive(&self, stream: &mut UnixStream, bytes: u64) -> io::Result<PathBuf> {
         stream.set_read_timeout(Some(PIECE_TIME))?;
         let directory = &self.places.bundles;
@@ -259,7 +261,7 @@ impl Desk {
 
     fn copy(&self, stream: &mut UnixStream, mut file: File, bytes: u64) -> io::Result<()> {
         let mut piece = vec![0; PIECE];
-        let mut arrived = 0;
+        let (mut arrived, mut written) = (0, 0);
         while arrived < bytes {
             let room = usize::try_from(bytes - arrived).unwrap_or(PIECE).min(PIECE);
             let Some(place) = piece.get_mut(..room) else {
@@ -270,6 +272,10 @@ impl Desk {
                 Ok(count) => {
                     file.write_all(place.get(..count).unwrap_or_default())?;
                     arrived += count as u64;
+                    if arrived - written >= WRITTEN_DOWN {
+                        file.sync_data()?;
+                        written = arrived;
+                    }
                     let per_cent = arrived.saturating_mul(100).checked_div(bytes);
                     self.progress(
                         JobState::Receiving,

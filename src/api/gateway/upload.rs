@@ -19,10 +19,10 @@ pub const UPLOAD_PATH: &str = "/api/v1/firmware/install";
 pub const NEED: Need = Need::of_token(Role::Admin);
 /// For each piece to arrive.
 const ARRIVAL: Duration = Duration::from_secs(15);
-/// For each piece to be written: a flash may be slow.
-const WRITING: Duration = Duration::from_secs(30);
+/// For each piece to be written: whoever takes it writes some megabytes down before the next one, and a flash may be slow.
+const WRITING: Duration = Duration::from_secs(120);
 /// For the answer once all is sent: what is still in memory is written down by then.
-const ANSWER: Duration = Duration::from_secs(60);
+const ANSWER: Duration = Duration::from_secs(120);
 
 /// Bytes that the body of a request may have that is a bundle; none: it is none.
 pub fn limit_of(method: &str, target: &str) -> Option<usize> {
