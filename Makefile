@@ -70,10 +70,12 @@ msrv:
 
 # Cross builds by Debian's own packages; the toolchain is made at the first use.
 arm: cross
-	deploy/cross/cargo.sh armv7 build --release --no-default-features --features firmware
+	RUSTFLAGS="$$(deploy/firmware/rustflags.sh armv7)" \
+		deploy/cross/cargo.sh armv7 build --release --no-default-features --features firmware
 
 arm64: cross
-	deploy/cross/cargo.sh arm64 build --release --no-default-features --features firmware
+	RUSTFLAGS="$$(deploy/firmware/rustflags.sh arm64)" \
+		deploy/cross/cargo.sh arm64 build --release --no-default-features --features firmware
 
 # The same tests as ARM binaries under qemu-user.
 test-arm: cross

@@ -18,23 +18,31 @@ say() { echo "release: $*"; }
 build() { # build FOLDER INTO
     local flags
     mkdir -p "$2"
-    # No path of the machine that builds may be in what it builds.
+    # No path of the machine that builds may be in what it builds. Cargo leaves these two flags out of the names that it gives, all others
+    # decide how functions are ordered; so paths in those are relative, which a linker takes that is started here.
     flags="--remap-path-prefix=$PWD=cgminer-rs --remap-path-prefix=$cargo_home=cargo"
-    say "x86-64"
-    RUSTFLAGS="$(deploy/firmware/rustflags.sh) $flags" \
-        cargo build --release --locked "${features[@]}" --target-dir "$1/x86-64" --quiet
-    install "$1/x86-64/release/cgminer-rs" "$2/cgminer-rs-x86-64"
     local name triple
     while read -r name triple; do
         say "$name"
-        CROSS_TARGET_DIR="$1/cross" RUSTFLAGS="$flags" \
-            deploy/cross/cargo.sh "$name" build --release --locked "${features[@]}" --quiet
-        install "$1/cross/$triple/release/cgminer-rs" "$2/cgminer-rs-$name"
+        CROSS_TARGET_DIR="$1" RUSTFLAGS="$(deploy/firmware/rustflags.sh "$name" | sed "s#$PWD/##g") $flags" \
+            compile "$name" build --release --locked "${features[@]}" --quiet
+        install "$1/$triple/release/cgminer-rs" "$2/cgminer-rs-$name"
     done <<'TARGETS'
+x86-64 x86_64-unknown-linux-gnu
 armv7 armv7-unknown-linux-gnueabihf
 arm64 aarch64-unknown-linux-gnu
 TARGETS
     (cd "$2" && sha256sum cgminer-rs-* >SHA256SUMS)
+}
+
+compile() { # compile TARGET COMMAND ...
+    if [ "$1" = x86-64 ]; then
+        shift
+        # Named, so that the flags are not for build scripts, which are linked elsewhere.
+        cargo "$@" --target x86_64-unknown-linux-gnu --target-dir "$CROSS_TARGET_DIR"
+    else
+        deploy/cross/cargo.sh "$@"
+    fi
 }
 
 deploy/cross/toolchain.sh
@@ -48,8 +56,9 @@ if [ -n "$twice" ]; then
     elsewhere=$(mktemp --directory)
     trap 'rm -rf "$elsewhere"' EXIT
     git archive HEAD | tar --extract --directory "$elsewhere"
-    toolchain=$(realpath target/cross)
-    (cd "$elsewhere" && CROSS_TOOLCHAIN=$toolchain && export CROSS_TOOLCHAIN && build "$elsewhere/target" "$elsewhere/files")
+    mkdir "$elsewhere/target"
+    ln --symbolic "$PWD/target/cross" "$elsewhere/target/cross"
+    (cd "$elsewhere" && build "$elsewhere/target/release-build" "$elsewhere/files")
     cmp "$output/SHA256SUMS" "$elsewhere/files/SHA256SUMS" || { say "the second build differs from the first"; exit 1; }
     say "built twice, to the same bytes"
 fi

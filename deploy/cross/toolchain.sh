@@ -11,7 +11,7 @@
 # library for armhf reads numbers with the registers d16 to d31, which the target does not promise, and every program that does so
 # dies on processors without NEON.
 #
-# Leaves FOLDER/bin/{rustc-cross,qemu-arm,qemu-aarch64}, which deploy/cross/cargo.sh uses.
+# Leaves FOLDER/bin/{rustc-cross,qemu-arm,qemu-aarch64}, which deploy/cross/cargo.sh uses, and FOLDER/lld for deploy/firmware/rustflags.sh.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . deploy/cross/debian.sh
@@ -28,6 +28,12 @@ apt-get update --quiet >/dev/null
 # The host's own compiler is for build scripts, and for what of a dependency is C.
 apt-get install --yes --quiet --no-install-recommends make gcc libc6-dev \
     gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu libc6-dev-armhf-cross libc6-dev-arm64-cross >/dev/null
+# One linker for all targets, where a cross compiler looks when it is told so. bookworm's own lld, 14, packs relocations without
+# naming what loads them.
+apt-get install --yes --quiet --no-install-recommends lld-16 >/dev/null 2>&1 ||
+    apt-get install --yes --quiet --no-install-recommends lld >/dev/null
+mkdir -p "$folder/lld"
+ln --symbolic --force "$(command -v ld.lld-16 || command -v ld.lld)" "$folder/lld/ld.lld"
 
 say "downloading the compiler and its two standard libraries"
 mkdir -p "$folder/bin"

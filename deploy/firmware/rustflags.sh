@@ -1,7 +1,20 @@
 #!/usr/bin/env bash
-# Prints the RUSTFLAGS of a firmware build for this machine's own processor (x86-64, linked by rustc's lld):
-# equal functions are kept once, relocations are packed (needs glibc 2.36 or musl 1.2.4 to load), unwind tables go.
+# Prints the RUSTFLAGS of a firmware build:
+#
+#   deploy/firmware/rustflags.sh [x86-64|armv7|arm64]
+#
+# Equal functions are kept once, relocations are packed (needs glibc 2.36 or musl 1.2.4 to load), unwind tables go. x86-64 is linked by
+# rustc's own lld, the others by the toolchain's. ARMv7 code is Thumb-2, which takes a quarter less room; rustc 1.85 warns that the feature's
+# name may change.
 set -euo pipefail
-script=$(realpath "$(dirname "$0")")/discard-unwind-tables.ld
-echo "-Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,-z,pack-relative-relocs \
--Clink-arg=-Wl,-T,$script -Clink-arg=-Wl,--no-eh-frame-hdr -Clink-arg=-s"
+cd "$(dirname "$0")"
+toolchain=${CROSS_TOOLCHAIN:-$(realpath ../..)/target/cross}
+common="-Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,-z,pack-relative-relocs \
+-Clink-arg=-Wl,-T,$PWD/discard-unwind-tables.ld -Clink-arg=-Wl,--no-eh-frame-hdr"
+arm="-Clink-arg=-fuse-ld=lld -Clink-arg=-B$toolchain/lld -Cforce-unwind-tables=no"
+case "${1:-x86-64}" in
+x86-64) echo "$common -Clink-arg=-s" ;;
+armv7) echo "$common $arm -Ctarget-feature=+thumb-mode" ;;
+arm64) echo "$common $arm" ;;
+*) echo "usage: deploy/firmware/rustflags.sh [x86-64|armv7|arm64]" >&2; exit 2 ;;
+esac
