@@ -11,6 +11,7 @@ pub struct Identity {
     config: std::sync::Arc<rustls::ServerConfig>,
     /// There is none without TLS.
     #[cfg(not(feature = "tls"))]
+    #[allow(dead_code, reason = "that is what it is for: nobody can make one")]
     never: std::convert::Infallible,
 }
 
