@@ -40,7 +40,7 @@ class Board:
         arguments = [
             tools / "bin" / machine.PROGRAM, "-display", "none", "-nodefaults",
             "-kernel", image / "kernel", "-initrd", image / "initramfs.gz",
-            "-append", f"console={machine.CONSOLE},115200n8 loglevel=4 rdinit=/init data={machine.DATA} usbip={usb} "
+            "-append", f"console={machine.CONSOLE},115200n8 loglevel=4 rdinit=/init data=/dev/card usbip={usb} "
                        f"zero_bits={zero_bits}",
             *machine.arguments(run, image, data), *machine.network(f"hostfwd=tcp:127.0.0.1:{self.http}-:8080"),
         ]
@@ -72,7 +72,7 @@ class Board:
     def is_dark(self):
         """Seen from outside: the supply is not enabled and all chips are held."""
         held = [self.lines.get(f"reset{chain}") == self.lines.HELD for chain in range(3)]
-        return self.lines.get("supply") and all(held)
+        return self.lines.get("supply") == self.lines.OFF and all(held)
 
     def since(self, begin, line, level):
         """Seconds until a line first went to a level after a moment; none if it did not yet."""

@@ -25,7 +25,7 @@ def chains(run):
 class Ast2600:
     """ARMv7: the AST2600's evaluation board. Sensors, EEPROM and watchdog are QEMU's models of real parts."""
 
-    ARCHITECTURE, PROGRAM, CONSOLE, DATA = "armv7", "qemu-system-arm", "ttyS4", "/dev/mmcblk0"
+    ARCHITECTURE, PROGRAM, CONSOLE = "armv7", "qemu-system-arm", "ttyS4"
     # What its sensors read until somebody warms them.
     COOL = {"board0": 40, "board1": 41}
     FAN_ON_BOARD, EEPROMS = True, 1
@@ -70,7 +70,7 @@ class Ast2600WithPartsOutside(Ast2600):
     FAN_ON_BOARD, EEPROMS = False, 3
     # How its board file calls what differs (outside/board.toml.in).
     WORDS = {
-        "model": "AST2600 EVB", "bus": "i2c-16", "baud": "3125000", "reset_active": "low",
+        "model": "AST2600 EVB", "bus": "i2c-16", "baud": "3125000", "reset_active": "low", "supply_active": "low",
         **{f"reset{chain}": f'{{ name = "HB{chain}_RST" }}' for chain in range(3)}, "supply": '{ name = "PSU_EN" }',
         "green": '{ kind = "sysfs", name = "green" }', "red": '{ kind = "sysfs", name = "red" }', "adc": ADC,
     }
@@ -79,13 +79,13 @@ class Ast2600WithPartsOutside(Ast2600):
 class Virt:
     """ARM64: QEMU's `virt`, with lines of its PL061, serial lines and a watchdog on PCI, and every I2C part in the emulator."""
 
-    ARCHITECTURE, PROGRAM, CONSOLE, DATA = "arm64", "qemu-system-aarch64", "ttyAMA0", "/dev/vda"
+    ARCHITECTURE, PROGRAM, CONSOLE = "arm64", "qemu-system-aarch64", "ttyAMA0"
     EEPROMS = 3
     # The driver of its watchdog asks the device, which remembers.
     TOLD_AFTER_RESET = "watchdog"
     # Its serial lines have the clock of a PC's, whose fastest is this.
     WORDS = {
-        "model": "linux,dummy-virt", "bus": "i2c-0", "baud": "115200", "reset_active": "high",
+        "model": "linux,dummy-virt", "bus": "i2c-0", "baud": "115200", "reset_active": "low", "supply_active": "high",
         **{name: f'{{ chip = "9030000.pl061", offset = {offset} }}' for name, offset in Pl061Lines.NAMES.items()},
         "adc": "",
         **{light: f'{{ kind = "gpio", signal = {{ line = {{ chip = "9030000.pl061", offset = {offset} }}, active = "high" }} }}'

@@ -48,14 +48,14 @@ BOARDS = [
         scenarios.obeys_the_locate_button, scenarios.retires_a_chain_without_a_board, scenarios.cuts_the_power_when_hot,
         scenarios.is_reset_when_the_keeper_is_killed, scenarios.comes_back_as_new_after_the_reset_button,
     ]),
+    ("arm64", Virt, HERE / "outside" / "machine.toml", [
+        scenarios.boots_and_mines, scenarios.is_two_processes, scenarios.reads_the_eeprom, scenarios.shows_lights,
+        scenarios.cuts_the_power_when_hot_outside, scenarios.is_reset_when_the_keeper_is_killed,
+    ]),
     ("armv7-parts-outside", Ast2600WithPartsOutside, HERE / "outside" / "machine.toml", [
         scenarios.boots_and_mines, scenarios.reads_the_eeprom, scenarios.reads_a_pmbus_fault,
         scenarios.hears_a_voltage_controller_refuse, scenarios.cuts_the_power_when_hot_outside,
         scenarios.reads_an_spi_converter,
-    ]),
-    ("arm64", Virt, HERE / "outside" / "machine.toml", [
-        scenarios.boots_and_mines, scenarios.is_two_processes, scenarios.reads_the_eeprom, scenarios.shows_lights,
-        scenarios.cuts_the_power_when_hot_outside, scenarios.is_reset_when_the_keeper_is_killed,
     ]),
 ]
 
@@ -79,7 +79,7 @@ def settings(machine, folder, port):
 
 
 def hold(name, machine, outside, steps, options):
-    """Takes one board through its scenarios; gives the figures."""
+    """Takes one board through its scenarios, and tells the figures."""
     output = options.output / name
     pool = Pool(DIFFICULTY, 10)
     folder = settings(machine, output / "settings", pool.port)
@@ -103,7 +103,9 @@ def hold(name, machine, outside, steps, options):
         raise
     finally:
         board.stop()
-    return bench.figures
+        say(f"figures of {name}:")
+        for what, value in bench.figures.items():
+            say(f"    {what}: {value}")
 
 
 def main():
@@ -114,19 +116,15 @@ def main():
     parser.add_argument("--board", help="this one alone")
     parser.add_argument("--only", action="append", help="this scenario alone, after the first one, by its function's name")
     options = parser.parse_args()
-    passed, figures = 0, {}
+    passed, boards = 0, 0
     for name, machine, outside, steps in BOARDS:
         if options.board not in (None, name):
             continue
         first, *others = steps
         steps = [first, *(step for step in others if not options.only or step.__name__ in options.only)]
-        figures[name] = hold(name, machine, outside, steps, options)
-        passed += len(steps)
-    for name, measured in figures.items():
-        say(f"figures of {name}:")
-        for what, value in measured.items():
-            say(f"    {what}: {value}")
-    say(f"all seen: {passed} scenarios on {len(figures)} boards")
+        hold(name, machine, outside, steps, options)
+        passed, boards = passed + len(steps), boards + 1
+    say(f"all seen: {passed} scenarios on {boards} boards")
 
 
 STARTED = time.monotonic()

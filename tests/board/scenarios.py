@@ -1,6 +1,7 @@
 """What an emulated control board is held to. Each scenario is a function with a deadline, in the order in which a board goes
 through them; a figure that somebody may want to know goes to `figures`."""
 
+import json
 import re
 import time
 
@@ -13,6 +14,8 @@ CUT_WITHIN = 10.0
 WATCHDOG = 15.0
 # The dangerous limit of the board files, for hash boards, and what is beyond it.
 HOT = 90
+# Below this rail the emulated chips forget everything; it falls by their own draw.
+BROWN_OUT = 9000
 
 
 class Failed(Exception):
@@ -59,7 +62,7 @@ def boots_and_mines(bench):
     bench.check([chain["phase"] for chain in status["chains"]] == ["hashing"] * 3, "three chains hash")
     bench.check(status["keeper"]["watchdog_armed"] is True, "the watchdog is armed")
     bench.check(status["keeper"]["last_end"] is None, "nothing is told of a run before the first")
-    bench.check(not board.lines.get("supply"), "seen from outside: the supply is enabled")
+    bench.check(board.lines.get("supply") != board.lines.OFF, "seen from outside: the supply is enabled")
     for fan in status["fans"]:
         bench.check(fan["speed"]["value"] > 150, f"{fan['name']} turns: {fan['speed']['value']} rpm")
 
@@ -99,25 +102,34 @@ def reads_the_eeprom(bench):
 def reads_an_spi_converter(bench):
     """Two inputs of a converter, through spidev."""
     board = bench.board
-    inputs = lambda: {each["name"]: each["reading"]["value"] for each in board.status()["analog"]}
-    bench.check(set(inputs().values()) == {None}, "without a converter there, nothing is read")
-    mapped = board.console.run("grep 'phys=0x000000001e780000\\|phys=0x1e780000' /proc/vmallocinfo")
+    idle = {each["name"]: each["reading"]["value"] for each in board.status()["analog"]}
+    bench.check(set(idle.values()) == {None}, "without a converter there, nothing is read")
+    # At 1 root is told the kernel's own addresses, at 0 nobody.
+    mapped = board.console.run("echo 1 >/proc/sys/kernel/kptr_restrict; grep 'phys=0x000000001e780000\\|phys=0x1e780000' /proc/vmallocinfo")
     registers = [int(address, 16) for address in re.findall(r"^0x([0-9a-f]+)-", mapped, re.M)]
+    bench.check(registers, "the kernel tells where it has the lines' registers")
+    # The status is asked inside, by the clock of the guest, for which the machine hardly runs while the part is played.
+    board.console.run("(while :; do wget -qO- http://127.0.0.1:8080/api/v1/status | sed 's/.*\"analog\":\\(\\[[^]]*\\]\\).*/\\1/'; echo; "
+                      "sleep 0.3; done) >/run/seen 2>/dev/null & echo $! >/run/asking")
     part = Part({0: 1650, 5: 2200}, 3300)
     played = PlayedAdc(board.debugger, registers, board.spare_lines, part)
     played.start()
     try:
-        def read():
-            if played.failure:
-                raise Failed(f"the converter outside failed: {played.failure}")
-            return part.conversions >= 4 and None not in inputs().values()
-        patiently(read, 240, "both inputs to be read")
-        values = inputs()
+        patiently(lambda: part.conversions >= 6 or played.failure, 300, "three conversions of both inputs")
     finally:
         played.end()
+    bench.check(not played.failure, f"{part.conversions} conversions at {played.stops} writes to the lines")
+    seen = board.console.run("sleep 1; kill $(cat /run/asking); cat /run/seen", 120)
+    values = {}
+    for line in seen.splitlines():
+        for each in json.loads(line) if line.startswith("[") else []:
+            if each["reading"]["value"] is not None:
+                values.setdefault(each["name"], set()).add(each["reading"]["value"])
+    bench.say(f"seen: {values}")
     # One step of the converter is 0.8 mV.
-    bench.check(abs(values["rail current"] - 82.5) < 0.1, f"1650 mV at an input of 50 A/V are read as {values['rail current']} A")
-    bench.check(abs(values["rail voltage"] - 13200) < 10, f"2200 mV at an input of 6 V/V are read as {values['rail voltage']} mV")
+    bench.check(values.keys() == idle.keys(), "both inputs were read")
+    bench.check(all(abs(amperes - 82.5) < 0.1 for amperes in values["rail current"]), "1650 mV at an input of 50 A/V are 82.5 A")
+    bench.check(all(abs(volts - 13200) < 10 for volts in values["rail voltage"]), "2200 mV at an input of 6 V/V are 13.2 V")
     bench.mines_on("after the machine stood still for each bit")
 
 
@@ -156,7 +168,7 @@ def retires_a_chain_without_a_board(bench):
     chains = board.status()["chains"]
     bench.say(f"chain 1: {chains[1]['phase']}, {chains[1]['reason']}")
     bench.check([chain["phase"] for chain in (chains[0], chains[2])] == ["hashing"] * 2, "the other chains hash on")
-    bench.check(not board.lines.get("supply"), "the supply stays on for them")
+    bench.check(board.lines.get("supply") != board.lines.OFF, "the supply stays on for them")
     bench.mines_on("with two chains")
     board.wires.plug(1, True)
     patiently(lambda: board.status()["chains"][1]["phase"] == "hashing", 400, "the chain to be back")
@@ -178,7 +190,7 @@ def _cuts_when_hot(bench, heat, cool, name):
     board = bench.board
     hot_at = time.monotonic()
     heat()
-    off = patiently(lambda: board.since(hot_at, "supply", True), 30, "the supply to be disabled")
+    off = patiently(lambda: board.since(hot_at, "supply", board.lines.OFF), 30, "the supply to be disabled")
     bench.figures[name] = f"{off:.2f} s"
     bench.check(off <= CUT_WITHIN, f"the supply is off {off:.2f} s after the sensor reads too hot")
     patiently(board.is_dark, 10, "resets to be held")
@@ -199,7 +211,7 @@ def reads_a_pmbus_fault(bench):
     board = bench.board
     tripped = time.monotonic()
     board.control.say('inject for 20 { fault = "supply-trip" }')
-    off = patiently(lambda: board.since(tripped, "supply", True), 30, "the supply to be disabled")
+    off = patiently(lambda: board.since(tripped, "supply", board.lines.OFF), 30, "the supply to be disabled")
     patiently(board.is_dark, 10, "resets to be held")
     cause = patiently(lambda: bench.keeper()["last_cause"], 30, "the cause")
     bench.figures["PMBus fault -> supply's enable line"] = f"{off:.2f} s"
@@ -212,7 +224,7 @@ def hears_a_voltage_controller_refuse(bench):
     board = bench.board
     broken = time.monotonic()
     board.control.say('inject for 15 { fault = "controller-refuses", chain = 2 }')
-    off = patiently(lambda: board.since(broken, "supply", True), 60, "the supply to be disabled")
+    off = patiently(lambda: board.since(broken, "supply", board.lines.OFF), 60, "the supply to be disabled")
     cause = patiently(lambda: bench.keeper()["last_cause"], 30, "the cause")
     bench.check("2" in cause, f"power is off {off:.1f} s after a voltage controller began to refuse: {cause}")
     bench.mines_on("again after the controller does as told")
@@ -243,13 +255,13 @@ def is_reset_when_the_keeper_is_killed(bench):
             raise Failed("the board did not start again")
         time.sleep(0.1)
     rail = board.control.truth()["rail"]["output_mv"]
-    bench.check(rail < 1000, f"until the daemon is there again, no chip has power: the rail is at {rail:.0f} mV")
+    bench.check(rail < BROWN_OUT, f"until the daemon is there again, the supply gives nothing: the rail has fallen to {rail:.0f} mV")
     board.console.expect("BOARD-READY", 1)
     board.console.log_in()
     last = patiently(lambda: bench.keeper()["last_end"], 120, "how the last run ended")
     bench.say(f"the keeper: {last}")
     bench.check(last["how"] == board.machine.TOLD_AFTER_RESET and last["unclean_ends"] == 1, f"it is told: {last['text']}")
-    events = [event for event in board.get("/api/v1/events")["events"] if event["kind"] == "last_end"]
+    events = [event for event in board.get("/api/v1/events") if event["kind"] == "last_end"]
     bench.check(len(events) == 1 and last["text"] in events[0]["message"], "it is an event")
     bench.mines_on("again after the reset")
 
@@ -260,7 +272,7 @@ def comes_back_as_new_after_the_reset_button(bench):
     board.console.run("echo '# changed' >>/etc/cgminer-rs/cgminer-rs.toml && sync")
     resets, held = board.wires.resets, time.monotonic()
     board.lines.set("button-reset", False)
-    stopped = patiently(lambda: board.since(held, "supply", True), 60, "the supply to be disabled")
+    stopped = patiently(lambda: board.since(held, "supply", board.lines.OFF), 60, "the supply to be disabled")
     board.lines.set("button-reset", True)
     bench.check(stopped >= 9, f"power is off {stopped:.1f} s after the button went down, not before it was held for ten")
     patiently(lambda: board.wires.resets > resets, 240, "the board to restart itself")

@@ -87,7 +87,7 @@ class PlayedAdc(threading.Thread):
     def __init__(self, path, registers, lines, part):
         super().__init__(daemon=True)
         self.registers, self.lines, self.part = registers, lines, part
-        self.over, self.failure = threading.Event(), None
+        self.over, self.failure, self.stops = threading.Event(), None, 0
         self.debugger = Debugger(path)
 
     def run(self):
@@ -105,6 +105,7 @@ class PlayedAdc(threading.Thread):
                 raise RuntimeError(f"no watch on {register:#x}: {answer!r}")
         while not self.over.is_set():
             stopped = ask("c")
+            self.stops += 1
             if not stopped.startswith(("T", "S")):
                 continue
             level = self.part.see(not self.lines.get(SELECT), self.lines.get(CLOCK), self.lines.get(TO_PART))

@@ -35,17 +35,19 @@ class Monitor:
     """QEMU's machine protocol on one connection; for any thread."""
 
     def __init__(self, path):
-        self.stream = connect(path).makefile("rw")
+        connection = connect(path)
+        # Two, for a text stream of Python's forgets what it has read ahead when it is written to.
+        self.reader, self.writer = connection.makefile("r"), connection.makefile("w")
         self.lock, self.events = threading.Lock(), []
-        self.stream.readline()
+        self.reader.readline()
         self.command("qmp_capabilities")
 
     def command(self, name, **arguments):
         with self.lock:
-            self.stream.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
-            self.stream.flush()
+            self.writer.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
+            self.writer.flush()
             while True:
-                answer = json.loads(self.stream.readline())
+                answer = json.loads(self.reader.readline())
                 if "event" in answer:
                     self.events.append((time.monotonic(), answer["event"], answer.get("data")))
                 elif "error" in answer:

@@ -23,7 +23,8 @@ class Ast2600Lines:
         "spi-in": True,
     }
     INPUTS = ("present0", "present1", "present2")
-    HELD = False
+    # At which level chips are held, and the supply is off.
+    HELD, OFF = False, True
 
     def __init__(self, monitor):
         self.monitor = monitor
@@ -37,14 +38,13 @@ class Ast2600Lines:
 
 class Pl061Lines:
     """The PL061 of QEMU's `virt` board. Its lines lead nowhere and can be looked at, not driven: through its data register, by
-    the address of which QEMU's own bus gives all eight. Its pull-ups make what nobody drives high."""
+    the address of which QEMU's own bus gives all eight. QEMU pulls down what nobody drives."""
 
     ALL = 0x090303FC
     NAMES = {"reset0": 0, "reset1": 1, "reset2": 2, "supply": 4, "green": 5, "red": 6}
     RESTING = {}
     INPUTS = ()
-    # On these boards a reset line holds while it is high.
-    HELD = True
+    HELD, OFF = False, False
 
     def __init__(self, monitor):
         self.monitor = monitor
@@ -102,7 +102,7 @@ class Wires(threading.Thread):
         self.seen[line] = level
         self.changes.append((time.monotonic(), line, level))
         if line == "supply":
-            self.control.say("enable off" if level else "enable on")
+            self.control.say("enable off" if level == self.lines.OFF else "enable on")
         else:
             self.control.say(f"reset {line[-1]} {'hold' if level == self.lines.HELD else 'release'}")
 
