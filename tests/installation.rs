@@ -10,7 +10,6 @@ const UNIT: &str = include_str!("../deploy/cgminer-rs.service");
 const BUILDROOT: &str = include_str!("../buildroot/package/cgminer-rs/cgminer-rs.toml");
 const INIT: &str = include_str!("../buildroot/package/cgminer-rs/S05cgminer-rs");
 const PREINIT: &str = include_str!("../buildroot/board/common/rootfs_overlay/sbin/preinit");
-const GUEST: &str = include_str!("../tests/board/guest/init");
 
 /// The words of a setting of the unit.
 fn unit(setting: &str) -> Vec<&'static str> {
@@ -53,13 +52,10 @@ fn the_firmware_keeps_its_state_where_it_can_be_written_and_its_sockets_in_memor
         config.api.run_directory,
         Config::default().api.run_directory
     );
-    for script in [PREINIT, GUEST] {
-        for made in ["mkdir -p ", "chmod 700 "] {
-            let path = state.to_str().unwrap();
-            let made =
-                |line: &str| line.starts_with(made) && line.split(' ').any(|word| word == path);
-            assert!(script.lines().any(made), "{path} in {script}");
-        }
+    for made in ["mkdir -p ", "chmod 700 "] {
+        let path = state.to_str().unwrap();
+        let made = |line: &str| line.starts_with(made) && line.split(' ').any(|word| word == path);
+        assert!(PREINIT.lines().any(made), "{path} in {PREINIT}");
     }
     // The wish that the reset button leaves there is found by who acts on it.
     let wish = state.join(cgminer_rs::keeper::factory_reset::FLAG);
