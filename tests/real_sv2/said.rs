@@ -52,6 +52,14 @@ impl Said {
     }
 }
 
+/// Shares that the translator has taken and not sent on, as a block came between its own two looks at them.
+pub fn dropped(log: &str) -> usize {
+    let is_stale = |line: &&str| {
+        line.contains("rejected by upstream channel validation") && line.contains("Stale(")
+    };
+    log.lines().filter(is_stale).count()
+}
+
 /// The number behind a name, as in `job_id=7` or `template_id: 2`.
 fn number(line: &str, name: &str) -> Option<i64> {
     let (_, behind) = line.split_once(name)?;
