@@ -170,7 +170,7 @@ mod tests {
     use cgminer_hal::flight::Ring;
     use proptest::prelude::*;
 
-    fn said(frame: Frame) -> String {
+    fn said(frame: &Frame) -> String {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a.ring");
         let table = STRINGS.join("\n");
@@ -184,25 +184,25 @@ mod tests {
     fn every_kind_of_event_is_told_in_words() {
         let nonce = Frame::of(Kind::Nonce).u8(1).u32(0xbeef).u16(42).u8(7);
         assert_eq!(
-            said(nonce.name("share")),
+            said(&nonce.name("share")),
             "chain 1: nonce 0000beef of chip 42 for work 7: share"
         );
         let register = Frame::of(Kind::Register).u8(0).u8(4).u32(0x1362_0000);
         assert_eq!(
-            said(register.u8(0)),
+            said(&register.u8(0)),
             "chain 0: chip 0x04 says 0x13620000 in register 0x00"
         );
         let decision = Frame::of(Kind::Decision).name("cool-down").name("off");
         assert_eq!(
-            said(decision.f32(100.0)),
+            said(&decision.f32(100.0)),
             "keeper: cool-down, supply off, fans at 100 %"
         );
         assert_eq!(
-            said(Frame::of(Kind::Clock).u8(2).f32(525.5)),
+            said(&Frame::of(Kind::Clock).u8(2).f32(525.5)),
             "chain 2: clock set to 525.5 MHz"
         );
         assert_eq!(
-            said(Frame::of(Kind::Reset).u8(2).name("who knows")),
+            said(&Frame::of(Kind::Reset).u8(2).name("who knows")),
             "chain 2: reset line ?"
         );
     }
