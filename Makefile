@@ -66,7 +66,7 @@ msrv:
 	rustup toolchain install 1.85.0 --profile minimal
 	$(CARGO) +1.85.0 check --workspace --all-targets --target-dir target/msrv
 
-.PHONY: cross arm arm64 test-arm test-arm64 board-test image-test release scripts
+.PHONY: cross arm arm64 instructions test-arm test-arm64 board-test image-test release scripts
 
 # Cross builds by Debian's own packages; the toolchain is made at the first use.
 arm: cross
@@ -76,6 +76,10 @@ arm: cross
 arm64: cross
 	RUSTFLAGS="$$(deploy/firmware/rustflags.sh arm64)" \
 		deploy/cross/cargo.sh arm64 build --release --no-default-features --features firmware
+
+# What a step of work costs on a control board, in instructions, held to limits.
+instructions: cross
+	.ci/instructions.sh
 
 # The same tests as ARM binaries under qemu-user.
 test-arm: cross

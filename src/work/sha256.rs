@@ -1,10 +1,11 @@
 //! SHA-256 as mining uses it: states between blocks, and double hashes of fixed lengths.
 //!
 //! States stay words until a caller needs bytes. The compression function is `sha2`'s, which takes
-//! the processor's SHA instructions where it has them. One hash is a chain of dependent
+//! the processor's SHA instructions where it has them; on 32-bit ARM, which has none, it is `cgminer-sha256`'s. One hash is a chain of dependent
 //! instructions that leaves the processor partly idle, so the functions over arrays take
 //! independent hashes step by step side by side.
 
+#[cfg(not(target_arch = "arm"))]
 use sha2::block_api::compress256;
 
 /// SHA-256 state after a whole number of blocks, as eight words.
@@ -30,6 +31,9 @@ impl Midstate {
     /// Goes on by one block.
     #[inline]
     pub fn absorb(&mut self, block: &Block) {
+        #[cfg(target_arch = "arm")]
+        cgminer_sha256::compress(&mut self.0, block);
+        #[cfg(not(target_arch = "arm"))]
         compress256(&mut self.0, std::slice::from_ref(block));
     }
 
@@ -108,7 +112,14 @@ impl Pair {
 pub fn parents<const N: usize>(pairs: &[Pair; N], states: &mut [Midstate; N]) {
     for (state, pair) in states.iter_mut().zip(pairs) {
         *state = Midstate::INITIAL;
+        #[cfg(target_arch = "arm")]
+        {
+            static PADDING: cgminer_sha256::Known = cgminer_sha256::Known::of(&PADDING_AFTER_64);
+            cgminer_sha256::compress(&mut state.0, &pair.0[0]);
+            cgminer_sha256::compress_known(&mut state.0, &PADDING);
+        }
         // Both blocks in one call: the state stays in registers between them.
+        #[cfg(not(target_arch = "arm"))]
         compress256(&mut state.0, &pair.0);
     }
     second_hash(states);

@@ -1,0 +1,94 @@
+//! Does one step of work a number of times: `cgminer-instructions STEP TIMES`.
+//!
+//! Whoever counts the instructions of two runs knows what one step costs, whatever the start of a program costs:
+//! `.ci/instructions.sh` does, on the processor of a control board. The job is the one of `benches/work.rs`: a coinbase of 200 bytes
+//! and 12 merkle branches, as in a full block.
+#![forbid(unsafe_code)]
+
+use cgminer_rs::work::{
+    ChainIndex, ChipNonce, Difficulty, Extranonce2Partition, Job, JobId, MerkleRoots,
+    MidstateCount, Registry, SessionId, Target, Ticket, VersionRolling, WorkSource,
+};
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Two bits of version: one group of four midstates a root, so that each unit needs a new extranonce2.
+const TWO_BITS: u32 = 0x0000_6000;
+const ALL_BITS: u32 = 0x1FFF_E000;
+
+const USAGE: &str = "usage: cgminer-instructions job|group|nonce|nonce-rolled TIMES";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let step = arguments.next().unwrap_or_default();
+    let times = arguments.next().and_then(|times| times.parse().ok());
+    match times.and_then(|times| run(&step, times)) {
+        Some(()) => ExitCode::SUCCESS,
+        None => {
+            eprintln!("{USAGE}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// None when there is no such step, or it cannot be done.
+fn run(step: &str, times: u32) -> Option<()> {
+    let now = Instant::now();
+    match step {
+        "job" | "group" => {
+            let mask = if step == "job" { TWO_BITS } else { ALL_BITS };
+            let mut work = source(VersionRolling::Host(MidstateCount::Four), mask);
+            // The first unit of a job is not like those after it.
+            black_box(work.next_work(now).ok()?);
+            for _ in 0..times {
+                black_box(work.next_work(now).ok()?);
+            }
+        }
+        "nonce" | "nonce-rolled" => {
+            let version_field = if step == "nonce" { 0 } else { 0x1234 };
+            let unit = source(VersionRolling::Chip, ALL_BITS).next_work(now).ok()?;
+            // No hardwired zeros and no mask: every nonce passes and is remembered, as a chip's are.
+            let mut registry = Registry::new(ChainIndex(0), 16, Ticket::new(0, 0).ok()?);
+            let slot = registry.insert(unit);
+            for number in 0..times {
+                let found = ChipNonce {
+                    slot,
+                    midstate: 0,
+                    nonce: number.wrapping_mul(0x0101_0101).to_le_bytes(),
+                    version_field,
+                };
+                black_box(registry.check(black_box(&found), now));
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+/// ntime is not allowed to roll, so that every unit needs the step that is counted.
+fn source(rolling: VersionRolling, version_mask: u32) -> WorkSource {
+    let mut source = WorkSource::new(Extranonce2Partition::WHOLE, rolling);
+    source.set_job(Arc::new(Job {
+        session: SessionId(0),
+        sequence: 1,
+        id: JobId("count".into()),
+        version: 0x2000_0000,
+        version_mask,
+        previous_hash: [0x17; 32],
+        roots: MerkleRoots::Coinbase,
+        coinbase_prefix: vec![0x21; 86].into(),
+        extranonce2_size: 8,
+        coinbase_suffix: vec![0x43; 106].into(),
+        merkle_branches: (0..12).map(|index| [index; 32]).collect(),
+        nbits: 0x1705_AE3A,
+        ntime: 1_700_000_000,
+        ntime_roll_limit: 0,
+        clean: true,
+        share_target: Target::from_difficulty(Difficulty::ONE),
+        network_target: Target::HARDEST,
+        received_at: Instant::now(),
+    }));
+    source
+}
