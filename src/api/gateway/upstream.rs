@@ -23,7 +23,7 @@ const ANSWER_TIME: Duration = Duration::from_secs(5);
 const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 /// Descriptors that must be to spare when a connection is opened, in pairs. It takes three; the rest is for whoever else of
 /// this process opens something at the same moment.
-const SPARE_PAIRS: usize = 16;
+const SPARE_PAIRS: usize = 8;
 /// Asked of a fresh connection: its answer proves that both of the endpoint's descriptors are there.
 const PROOF: &[u8] = b"GET /api/v1/version HTTP/1.1\r\nHost: local\r\nContent-Length: 0\r\n\r\n";
 
