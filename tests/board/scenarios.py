@@ -1,11 +1,9 @@
 """What an emulated control board is held to. Each scenario is a function with a deadline, in the order in which a board goes
 through them; a figure that somebody may want to know goes to `figures`."""
 
-import json
 import re
 import time
 
-from spi_adc import Part, PlayedAdc
 from talk import patiently
 
 # From a dangerous temperature at a sensor to the supply's enable line: the sensors are read each second, and an emulated
@@ -101,40 +99,6 @@ def reads_the_eeprom(bench):
         bench.say(line)
     wanted = bench.board.machine.EEPROMS
     bench.check(len(boards) == wanted, f"hash boards told by their EEPROMs: {len(boards)} of {wanted}")
-
-
-def reads_an_spi_converter(bench):
-    """Two inputs of a converter, through spidev."""
-    board = bench.board
-    idle = {each["name"]: each["reading"]["value"] for each in board.status()["analog"]}
-    bench.check(set(idle.values()) == {None}, "without a converter there, nothing is read")
-    # At 1 root is told the kernel's own addresses, at 0 nobody.
-    mapped = board.console.run("echo 1 >/proc/sys/kernel/kptr_restrict; grep 'phys=0x000000001e780000\\|phys=0x1e780000' /proc/vmallocinfo")
-    registers = [int(address, 16) for address in re.findall(r"^0x([0-9a-f]+)-", mapped, re.M)]
-    bench.check(registers, "the kernel tells where it has the lines' registers")
-    # The status is asked inside, by the clock of the guest, for which the machine hardly runs while the part is played.
-    board.console.run("(while :; do wget -qO- http://127.0.0.1:8080/api/v1/status | sed 's/.*\"analog\":\\(\\[[^]]*\\]\\).*/\\1/'; echo; "
-                      "sleep 0.3; done) >/run/seen 2>/dev/null & echo $! >/run/asking")
-    part = Part({0: 1650, 5: 2200}, 3300)
-    played = PlayedAdc(board.debugger, registers, board.spare_lines, part)
-    played.start()
-    try:
-        patiently(lambda: part.conversions >= 6 or played.failure, 300, "three conversions of both inputs")
-    finally:
-        played.end()
-    bench.check(not played.failure, f"{part.conversions} conversions at {played.stops} writes to the lines")
-    seen = board.console.run("sleep 1; kill $(cat /run/asking); cat /run/seen", 120)
-    values = {}
-    for line in seen.splitlines():
-        for each in json.loads(line) if line.startswith("[") else []:
-            if each["reading"]["value"] is not None:
-                values.setdefault(each["name"], set()).add(each["reading"]["value"])
-    bench.say(f"seen: {values}")
-    # One step of the converter is 0.8 mV.
-    bench.check(values.keys() == idle.keys(), "both inputs were read")
-    bench.check(all(abs(amperes - 82.5) < 0.1 for amperes in values["rail current"]), "1650 mV at an input of 50 A/V are 82.5 A")
-    bench.check(all(abs(volts - 13200) < 10 for volts in values["rail voltage"]), "2200 mV at an input of 6 V/V are 13.2 V")
-    bench.mines_on("after the machine stood still for each bit")
 
 
 def shows_lights(bench):
