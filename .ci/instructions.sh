@@ -34,6 +34,6 @@ gate() { # gate STEP LIMIT WORDS
 
 gate job 126000 "job with a new extranonce2 and 4 midstates"
 gate group 12000 "version-rolled group of 4 midstates"
-gate nonce 6000 "nonce check, midstate kept"
+gate nonce 6400 "nonce check, midstate kept"
 gate nonce-rolled 8800 "nonce check, version rolled by the chip"
 exit "$failed"
