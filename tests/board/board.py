@@ -44,20 +44,23 @@ class Board:
                        f"zero_bits={zero_bits}",
             *machine.arguments(run, image, data), *machine.network(f"hostfwd=tcp:127.0.0.1:{self.http}-:8080"),
         ]
-        monitors = [run / f"monitor{index}" for index in range(3)]
+        monitors = [run / f"monitor{index}" for index in range(4)]
         for path in [*monitors, run / "console"]:
             path.unlink(missing_ok=True)
         for path in monitors:
             arguments += ["-qmp", f"unix:{path},server=on,wait=off"]
+        self.debugger = run / "debugger"
+        self.debugger.unlink(missing_ok=True)
+        arguments += ["-gdb", f"unix:{self.debugger},server=on,wait=off"]
         self._start(arguments, run / "qemu.log")
         self.started = time.monotonic()
         self.console = Console(run / "console", run / "console.log")
-        self.monitor, lines, tach = (Monitor(path) for path in monitors)
+        self.monitor, lines, tach, spare = (Monitor(path) for path in monitors)
         machine.warm_up(self)
         self.control = Control(run / "machine" / "control")
         self.wires = machine.wires(lines, tach, self.control)
         self.wires.start()
-        self.lines = self.wires.lines.__class__(self.monitor)
+        self.lines, self.spare_lines = (self.wires.lines.__class__(monitor) for monitor in (self.monitor, spare))
 
     def _start(self, arguments, log):
         with open(log, "w", encoding="utf-8") as file:

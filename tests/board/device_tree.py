@@ -29,6 +29,12 @@ EXTRA = """
         compatible = "pwm-fan"; pwms = <&pwm0 0 40000 0>; cooling-levels = <0 64 128 255>;
         pulses-per-revolution = <1>; interrupt-parent = <GPIO>; interrupts = <TACH 1>;
     };
+    /* No controller of QEMU's has a converter behind it: spi_adc.py plays one on these lines. */
+    spi-lines {
+        compatible = "spi-gpio"; #address-cells = <1>; #size-cells = <0>; num-chipselects = <1>;
+        sck-gpios = <GPIO 16 0>; mosi-gpios = <GPIO 17 0>; miso-gpios = <GPIO 18 0>; cs-gpios = <GPIO 19 1>;
+        converter@0 { compatible = "rohm,dh2228fv"; reg = <0>; spi-max-frequency = <1000000>; };
+    };
     leds {
         compatible = "gpio-leds";
         red { label = "red"; gpios = <GPIO 9 0>; };

@@ -3,6 +3,19 @@
 from wires import Ast2600Lines, FanWires, Pl061Lines, Wires
 
 
+# The converter of spi_adc.py.
+ADC = """
+[[adc]]
+part = "mcp3208"
+spi = { device = "spidev0.0", clock_hz = 100000, mode = 0 }
+reference_mv = 3300
+channels = [
+    { channel = 0, name = "rail current", measures = "current", per_volt = 50.0 },
+    { channel = 5, name = "rail voltage", measures = "voltage", per_volt = 6.0 },
+]
+"""
+
+
 def chains(run):
     """Serial lines of the hash boards, which the emulator serves."""
     for index in range(3):
@@ -59,7 +72,7 @@ class Ast2600WithPartsOutside(Ast2600):
     WORDS = {
         "model": "AST2600 EVB", "bus": "i2c-16", "baud": "3125000", "reset_active": "low", "supply_active": "low",
         **{f"reset{chain}": f'{{ name = "HB{chain}_RST" }}' for chain in range(3)}, "supply": '{ name = "PSU_EN" }',
-        "green": '{ kind = "sysfs", name = "green" }', "red": '{ kind = "sysfs", name = "red" }',
+        "green": '{ kind = "sysfs", name = "green" }', "red": '{ kind = "sysfs", name = "red" }', "adc": ADC,
     }
 
 
@@ -74,6 +87,7 @@ class Virt:
     WORDS = {
         "model": "linux,dummy-virt", "bus": "i2c-0", "baud": "115200", "reset_active": "low", "supply_active": "high",
         **{name: f'{{ chip = "9030000.pl061", offset = {offset} }}' for name, offset in Pl061Lines.NAMES.items()},
+        "adc": "",
         **{light: f'{{ kind = "gpio", signal = {{ line = {{ chip = "9030000.pl061", offset = {offset} }}, active = "high" }} }}'
            for light, offset in [("green", 5), ("red", 6)]},
     }

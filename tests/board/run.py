@@ -55,6 +55,7 @@ BOARDS = [
     ("armv7-parts-outside", Ast2600WithPartsOutside, HERE / "outside" / "machine.toml", [
         scenarios.boots_and_mines, scenarios.reads_the_eeprom, scenarios.reads_a_pmbus_fault,
         scenarios.hears_a_voltage_controller_refuse, scenarios.cuts_the_power_when_hot_outside,
+        scenarios.reads_an_spi_converter,
     ]),
 ]
 

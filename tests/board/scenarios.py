@@ -4,6 +4,7 @@ through them; a figure that somebody may want to know goes to `figures`."""
 import re
 import time
 
+from spi_adc import Part, PlayedAdc
 from talk import patiently
 
 # From a dangerous temperature at a sensor to the supply's enable line: the sensors are read each second, and an emulated
@@ -99,6 +100,36 @@ def reads_the_eeprom(bench):
         bench.say(line)
     wanted = bench.board.machine.EEPROMS
     bench.check(len(boards) == wanted, f"hash boards told by their EEPROMs: {len(boards)} of {wanted}")
+
+
+def reads_an_spi_converter(bench):
+    """Two inputs of a converter, through spidev."""
+    board = bench.board
+    idle = {each["name"]: each["reading"]["value"] for each in board.status()["analog"]}
+    bench.check(set(idle.values()) == {None}, "without a converter there, nothing is read")
+    # At 1 root is told the kernel's own addresses, at 0 nobody.
+    mapped = board.console.run("echo 1 >/proc/sys/kernel/kptr_restrict; grep 'phys=0x000000001e780000\\|phys=0x1e780000' /proc/vmallocinfo")
+    registers = [int(address, 16) for address in re.findall(r"^0x([0-9a-f]+)-", mapped, re.M)][:1]
+    bench.check(registers, "the kernel tells where it has the lines' registers")
+    part = Part({0: 1650, 5: 2200}, 3300)
+    played = PlayedAdc(board.debugger, registers, board.spare_lines, part)
+    played.start()
+    values = {}
+
+    def read():
+        for each in board.status()["analog"]:
+            if each["reading"]["value"] is not None:
+                values.setdefault(each["name"], set()).add(each["reading"]["value"])
+        return values.keys() == idle.keys() or played.failure
+    try:
+        patiently(read, 400, "both inputs to be read")
+    finally:
+        played.end()
+    bench.check(not played.failure, f"{part.conversions} conversions at {played.stops} writes to the lines")
+    bench.say(f"seen: {values}")
+    # One step of the converter is 0.8 mV.
+    bench.check(all(abs(amperes - 82.5) < 0.1 for amperes in values["rail current"]), "1650 mV at an input of 50 A/V are 82.5 A")
+    bench.check(all(abs(volts - 13200) < 10 for volts in values["rail voltage"]), "2200 mV at an input of 6 V/V are 13.2 V")
 
 
 def shows_lights(bench):

@@ -15,11 +15,12 @@ class Ast2600Lines:
         "reset0": "gpioA0", "reset1": "gpioA1", "reset2": "gpioA2",
         "present0": "gpioA4", "present1": "gpioA5", "present2": "gpioA6",
         "supply": "gpioB0", "red": "gpioB1", "green": "gpioB2", "button-reset": "gpioB3", "button-locate": "gpioB4",
-        "tach": "gpioD0",
+        "spi-clock": "gpioC0", "spi-out": "gpioC1", "spi-in": "gpioC2", "spi-select": "gpioC3", "tach": "gpioD0",
     }
     # Levels while nobody drives a line: the supply is off, the chips are held, buttons are up.
     RESTING = {
         "reset0": False, "reset1": False, "reset2": False, "supply": True, "button-reset": True, "button-locate": True,
+        "spi-in": True,
     }
     INPUTS = ("present0", "present1", "present2")
     # At which level chips are held, and the supply is off.
