@@ -24,12 +24,11 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let step = arguments.next().unwrap_or_default();
     let times = arguments.next().and_then(|times| times.parse().ok());
-    match times.and_then(|times| run(&step, times)) {
-        Some(()) => ExitCode::SUCCESS,
-        None => {
-            eprintln!("{USAGE}");
-            ExitCode::from(2)
-        }
+    if times.and_then(|times| run(&step, times)).is_some() {
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("{USAGE}");
+        ExitCode::from(2)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The compression function of SHA-256 (FIPS 180-4, 6.2.2) for processors without instructions for it, as 32-bit ARM.
 //!
-//! `sha2` stays what hashes everywhere else. On ARMv7 this one takes 2300 instructions (Thumb-2), by three known
+//! `sha2` stays what hashes everywhere else. On `ARMv7` this one takes 2300 instructions (Thumb-2), by three known
 //! identities: a round's `maj` uses the exclusive or of the round before, `ch` is one operation shorter, and each sum of three rotations is
 //! one rotation of a sum. A block that is known beforehand, as padding is, needs no message schedule: 1440. A crate of its own because the
 //! daemon is compiled for size, and this for speed.
