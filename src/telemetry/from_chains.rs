@@ -11,6 +11,9 @@ use cgminer_hal::units::HashRate;
 use std::time::Duration;
 use tokio::sync::watch;
 
+/// What a chain's reason is while its presence line says so.
+const NO_BOARD: &str = "no board is plugged in";
+
 /// One chain as the Snapshot is told of it.
 pub struct ChainInput {
     /// Voltage domains that its chips divide into evenly; 0 when unknown.
@@ -37,7 +40,7 @@ pub fn chain(
     Chain {
         index: status.chain,
         phase: status.phase,
-        reason: status.reason.clone(),
+        reason: reason(status, safety.and_then(|safety| safety.present)),
         bring_up_percent: status.bring_up_percent,
         model: status.model.into(),
         chips_expected: status.chips_expected,
@@ -58,6 +61,15 @@ pub fn chain(
         last_ill_age_s: seen.ill.map(|ago| ago.as_secs_f64()),
         chips: chips(status, domains, health),
     }
+}
+
+/// Why it does not hash. Its task is only told to stop when its board is pulled; the keeper knows why.
+fn reason(status: &ChainStatus, present: Option<bool>) -> Option<String> {
+    let pulled = present == Some(false) && status.phase != ChainPhase::Hashing;
+    if pulled && !is_switched_off(status) {
+        return Some(NO_BOARD.to_owned());
+    }
+    status.reason.clone()
 }
 
 /// Whether its owner does not let it run.
@@ -88,4 +100,22 @@ fn chips(status: &ChainStatus, domains: u16, health: impl Fn(usize) -> ChipHealt
         })
     };
     status.chips.iter().enumerate().filter_map(chip).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pulled_board_is_the_reason_unless_the_owner_wants_the_chain_off() {
+        let mut status = crate::telemetry::samples::chain();
+        status.phase = ChainPhase::Stopped;
+        status.reason = Some("stop asked for".into());
+        let said = |status: &ChainStatus, present| reason(status, present).unwrap_or_default();
+        assert_eq!(said(&status, Some(false)), NO_BOARD);
+        assert_eq!(said(&status, Some(true)), "stop asked for");
+        assert_eq!(said(&status, None), "stop asked for");
+        status.reason = Some(SWITCHED_OFF.into());
+        assert_eq!(said(&status, Some(false)), SWITCHED_OFF);
+    }
 }
