@@ -7,7 +7,7 @@ SV2 ?= target/peers/sv2
 
 .PHONY: check fmt clippy fuzz test node pools sv2-peers gates demo-smoke peers page-test bench msrv
 
-check: fmt clippy scripts gates node pools test fuzz demo-smoke peers page-test
+check: fmt clippy scripts gates node pools test fuzz instructions demo-smoke peers page-test
 
 fmt:
 	$(CARGO) fmt --all --check
