@@ -9,18 +9,18 @@ use super::layers::SourceFile;
 use super::recipe::Recipe;
 use super::schema::{Config, CoolingMode};
 use super::token::hash;
+use crate::link::AnswerSocket;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 use tokio::sync::watch;
 
 /// The socket, in the run directory.
@@ -128,9 +128,7 @@ pub type KeeperLines = fn(u64) -> Vec<KeeperLine>;
 
 /// Answers until dropped.
 pub struct Scribe {
-    stop: Arc<AtomicBool>,
-    socket: std::path::PathBuf,
-    thread: Option<JoinHandle<()>>,
+    _answers: AnswerSocket,
     wishes: Arc<AtomicU64>,
     minimum_fans: watch::Receiver<Option<u8>>,
 }
@@ -152,17 +150,6 @@ impl Scribe {
     /// # Errors
     /// When the socket or the thread cannot be had.
     pub fn start(recipe: Recipe, run_directory: &Path, lines: KeeperLines) -> io::Result<Self> {
-        let socket = run_directory.join(SOCKET);
-        match fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&socket)?;
-        // The directory's owner is who may ask; the socket gets the same one.
-        let owner = fs::metadata(run_directory)?;
-        std::os::unix::fs::chown(&socket, Some(owner.uid()), Some(owner.gid()))?;
-        fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        let stop = Arc::new(AtomicBool::new(false));
         let wishes = Arc::new(AtomicU64::new(0));
         let minimum_fans = watch::Sender::new(None);
         let own_fans = minimum_fans.subscribe();
@@ -176,21 +163,9 @@ impl Scribe {
         };
         // Before anybody can ask: what the machine starts with.
         desk.read().map_err(io::Error::other)?;
-        let stopped = stop.clone();
-        let thread = thread::Builder::new().name("scribe".into()).spawn(move || {
-            while let Ok((stream, _)) = listener.accept() {
-                if stopped.load(Ordering::Relaxed) {
-                    return;
-                }
-                if let Err(error) = desk.serve(stream) {
-                    tracing::debug!(%error, "somebody who asked about the configuration went away");
-                }
-            }
-        })?;
+        let answers = AnswerSocket::open(run_directory, SOCKET, move |stream| desk.serve(stream))?;
         Ok(Self {
-            stop,
-            socket,
-            thread: Some(thread),
+            _answers: answers,
             wishes,
             minimum_fans: own_fans,
         })
@@ -204,19 +179,6 @@ impl Scribe {
     /// By which a reading is asked for.
     pub fn reread(&self) -> Reread {
         Reread(self.wishes.clone())
-    }
-}
-
-impl Drop for Scribe {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // Wakes the thread; when nobody listens any more it has ended already.
-        let woken = UnixStream::connect(&self.socket).is_ok();
-        // The socket's file may be gone with its directory.
-        let _ = fs::remove_file(&self.socket);
-        if let Some(thread) = self.thread.take().filter(|_| woken) {
-            let _ = thread.join();
-        }
     }
 }
 

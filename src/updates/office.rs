@@ -1,16 +1,16 @@
 //! The side that may write slots: takes bundles, and lets a child of this process install them, one at a time.
 
 use super::{Ask, Bundle, Job, JobState, QUESTION_LIMIT, SOCKET, Status, Told, read_question};
+use crate::link::AnswerSocket;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// For a question.
@@ -52,9 +52,7 @@ impl Default for Places {
 
 /// Answers until dropped. An update that has begun goes on.
 pub struct Office {
-    stop: Arc<AtomicBool>,
-    socket: PathBuf,
-    thread: Option<JoinHandle<()>>,
+    _answers: AnswerSocket,
 }
 
 impl Office {
@@ -63,52 +61,13 @@ impl Office {
     /// # Errors
     /// When the socket or the thread cannot be had.
     pub fn start(run_directory: &Path, places: Places) -> io::Result<Self> {
-        let socket = run_directory.join(SOCKET);
-        match fs::remove_file(&socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&socket)?;
-        let owner = fs::metadata(run_directory)?;
-        std::os::unix::fs::chown(&socket, Some(owner.uid()), Some(owner.gid()))?;
-        fs::set_permissions(&socket, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
         let desk = Arc::new(Desk {
             places,
             job: Mutex::default(),
             image: Mutex::default(),
         });
-        let thread = thread::Builder::new()
-            .name("updates".into())
-            .spawn(move || {
-                while let Ok((stream, _)) = listener.accept() {
-                    if stopped.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    if let Err(error) = desk.serve(stream) {
-                        tracing::debug!(%error, "somebody who asked about the firmware went away");
-                    }
-                }
-            })?;
-        Ok(Self {
-            stop,
-            socket,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Drop for Office {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        // Wakes the thread; when nobody listens any more it has ended already.
-        let woken = UnixStream::connect(&self.socket).is_ok();
-        // The socket's file may be gone with its directory.
-        let _ = fs::remove_file(&self.socket);
-        if let Some(thread) = self.thread.take().filter(|_| woken) {
-            let _ = thread.join();
-        }
+        let answers = AnswerSocket::open(run_directory, SOCKET, move |stream| desk.serve(stream))?;
+        Ok(Self { _answers: answers })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::thread;
 
 struct Office {
     directory: tempfile::TempDir,
