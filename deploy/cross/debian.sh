@@ -112,8 +112,9 @@ debian_wrap() { # debian_wrap ROOT PROGRAM WRAPPER [ARGUMENT ...]
     local start="$loader --library-path $libraries --argv0 $program"
     # A program that needs no library comes without a loader.
     [ -e "$loader" ] || start=
+    # bash, because Debian's sh keeps no variable with a dash in its name from the program, and cargo's CARGO_BIN_EXE_ ones have it.
     cat >"$wrapper" <<WRAPPER
-#!/bin/sh
+#!/bin/bash
 exec $start $root/usr/bin/$program $* "\$@"
 WRAPPER
     chmod +x "$wrapper"
