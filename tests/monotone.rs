@@ -124,6 +124,7 @@ impl House {
         let source = SnapshotSource::new(Inputs {
             board: "l7".into(),
             emulated: true,
+            board_file: None,
             directories: Vec::new(),
             pools: status.clone(),
             chains: Vec::new(),

@@ -37,7 +37,7 @@ use crate::config::{Config, Listen, Recipe};
 use crate::link::{LinkError, MinerEnd, Request};
 use crate::pool::manager::{self, ManagerPorts};
 use crate::pool::status::PoolsStatus;
-use crate::telemetry::{ChainInput, Inputs, SnapshotSource};
+use crate::telemetry::{ChainInput, Inputs, OperatingPoint, SnapshotSource};
 use cgminer_board::file::BoardFile;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -144,6 +144,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     let snapshots = SnapshotSource::new(Inputs {
         board: miner.board.name.clone(),
         emulated: miner.emulated,
+        board_file: board_file(&miner.board),
         pools: pools_status.clone(),
         chains: chain_inputs,
         keeper: miner.keeper.status(),
@@ -260,6 +261,15 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
     }
     tasks.shutdown().await;
     Ok(())
+}
+
+/// What the board file sets; a board that nobody knows has no chains to set.
+fn board_file(board: &BoardFile) -> Option<OperatingPoint> {
+    let layout = &board.layout;
+    (!board.chains.is_empty()).then_some(OperatingPoint {
+        frequency: layout.frequency.default_mhz,
+        voltage: layout.voltage.default_mv,
+    })
 }
 
 /// Where something is written, by this process or by the keeper.

@@ -22,6 +22,7 @@ mod source;
 mod state;
 mod storage;
 pub mod syslog;
+mod tuner;
 
 pub use crate::chain::status::ChainPhase;
 pub use crate::link::process::{Process, ProcessReader};
@@ -38,3 +39,4 @@ pub use snapshot::*;
 pub use source::{API_VERSION, Inputs, SnapshotSource};
 pub use state::SWITCHED_OFF;
 pub use storage::Storage;
+pub use tuner::{OperatingPoint, Tuner};

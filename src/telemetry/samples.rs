@@ -1,7 +1,7 @@
 //! A healthy machine in the words of its rooms, for tests.
 
 use super::events::Seen;
-use super::{ChainInput, Inputs, SnapshotSource};
+use super::{ChainInput, Inputs, OperatingPoint, SnapshotSource};
 use crate::chain::status::{ChainCounters, ChainPhase, ChainStatus, ChipCounters};
 use crate::link::status::{
     AnalogReading, AnalogStatus, ChainSafety, FanStatus, KeeperStatus, LastEnd, Latch,
@@ -260,6 +260,10 @@ impl Rooms {
         let source = SnapshotSource::new(Inputs {
             board: "l7".into(),
             emulated: true,
+            board_file: Some(OperatingPoint {
+                frequency: Megahertz(525.0),
+                voltage: Millivolts(13_200),
+            }),
             pools: rooms.pools.subscribe(),
             chains: vec![ChainInput {
                 domains: 2,

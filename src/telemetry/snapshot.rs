@@ -7,6 +7,7 @@ use super::alerts::Alert;
 use super::hash_rate::WindowRate;
 use super::measured::Measured;
 use super::storage::Storage;
+use super::tuner::Tuner;
 use crate::chain::status::{ChainCounters, ChainPhase, ChipCounters};
 use crate::link::process::Process;
 use cgminer_hal::units::{
@@ -62,25 +63,6 @@ pub struct Snapshot {
     pub alerts_raised: u64,
     /// Number of the latest event; 0 before the first.
     pub last_event: u64,
-}
-
-/// Who chooses frequency and voltage.
-#[derive(Clone, Debug, Serialize)]
-pub struct Tuner {
-    /// What it does; null when there is none.
-    pub state: Option<String>,
-    /// Why there is none.
-    pub reason: Option<&'static str>,
-}
-
-impl Tuner {
-    /// There is none.
-    pub const NONE: Self = Self {
-        state: None,
-        reason: Some(
-            "there is no tuner: frequency and voltage are those of board file and configuration",
-        ),
-    };
 }
 
 /// Energy per work.

@@ -9,8 +9,9 @@ use super::history::{History, Moment};
 use super::measured::Measured;
 use super::recorder::Recorder;
 use super::snapshot::{
-    HashRateReport, JoulesPerTerahash, Machine, SCHEMA, Snapshot, Supply, Tuner, Versions,
+    HashRateReport, JoulesPerTerahash, Machine, SCHEMA, Snapshot, Supply, Versions,
 };
+use super::tuner::{OperatingPoint, Tuner};
 use super::{from_keeper, from_pools, state, storage};
 use crate::chain::status::ChainStatus;
 use crate::link::KeeperStatus;
@@ -38,6 +39,8 @@ pub struct Inputs {
     pub board: String,
     /// Whether chips, sensors and supply are an emulation.
     pub emulated: bool,
+    /// What the board file sets when the owner sets nothing; none for a board that nobody knows.
+    pub board_file: Option<OperatingPoint>,
     /// What the pool manager publishes.
     pub pools: watch::Receiver<PoolsStatus>,
     /// What the chain tasks publish, in the order of their index.
@@ -147,7 +150,7 @@ impl SnapshotSource {
             analog: from_keeper::analog(keeper, heard),
             supply,
             pools: from_pools::pools(&pools, now),
-            tuner: Tuner::NONE,
+            tuner: Tuner::none(shared.inputs.board_file),
             storage: storage::read(&shared.inputs.directories),
             alerts,
             alerts_raised,

@@ -148,6 +148,14 @@ async function setsVoltage(page) {
   await until(page, "#outcome", /^Set the voltage: done/);
 }
 
+// Every chain's clock and the rail, and that nobody tunes them.
+async function showsTheOperatingPoints(page) {
+  await until(page, "#tuner", /there is no tuner/);
+  assert.equal(await page.locator("#operating tr").count(), 4);
+  await until(page, "#operating tr:first-child", /^Clock of chain 0\s+(\d+\.\d) MHz\s+\1 MHz written\s+the board file$/);
+  await until(page, "#operating tr:last-child", /^Rail of all chains\s+1\d{4} mV\s+1\d{4} mV/);
+}
+
 async function pausesAndResumes(page) {
   await page.click("[data-order=pause]");
   await until(page, "#state", /paused/);
@@ -229,6 +237,7 @@ const STEPS = [
   ["tries a pool", testsAPool],
   ["sets fans to 60 % and back", setsFans],
   ["sets the voltage within limits", setsVoltage],
+  ["shows what chains and rail run at", showsTheOperatingPoints],
   ["pauses and resumes", pausesAndResumes],
   ["checks, compares and saves the configuration", editsTheConfiguration],
   ["shows log and events", showsLogAndEvents],

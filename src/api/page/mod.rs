@@ -11,7 +11,7 @@ struct File {
     text: &'static str,
 }
 
-const FILES: [File; 12] = [
+const FILES: [File; 13] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
@@ -32,6 +32,7 @@ const FILES: [File; 12] = [
     script("/page/controls.js", include_str!("controls.js")),
     script("/page/owner.js", include_str!("owner.js")),
     script("/page/firmware.js", include_str!("firmware.js")),
+    script("/page/tuner.js", include_str!("tuner.js")),
 ];
 
 const fn script(path: &'static str, text: &'static str) -> File {

@@ -7,6 +7,7 @@ import { askForAlerts, askForLog, beginOwner } from "/page/owner.js";
 import { askForFirmware, beginFirmware } from "/page/firmware.js";
 import { beginPools, showPools } from "/page/pools.js";
 import { showEvents, showStatus } from "/page/status.js";
+import { showTuner } from "/page/tuner.js";
 
 const STALE_AFTER = 5000;
 const CHIPS_EVERY = 10000;
@@ -39,6 +40,7 @@ function hear(block) {
     const status = JSON.parse(data);
     lastHeard = Date.now();
     showStatus(status);
+    showTuner(status);
     showPools(status.pools);
     offerVoltage(status.supply);
   } else if (field("event: ") === "events") showEvents(JSON.parse(data));

@@ -333,6 +333,7 @@ impl Telemetry {
         SnapshotSource::new(Inputs {
             board: "emulated".into(),
             emulated: true,
+            board_file: None,
             pools: watch::channel(PoolsStatus::default()).1,
             chains: chains.into_iter().map(input).collect(),
             keeper: self.keeper.clone(),
