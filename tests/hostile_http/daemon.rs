@@ -5,6 +5,7 @@ use cgminer_rs::cli::demo::pool::{DemoPool, DemoPoolSettings};
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -14,6 +15,15 @@ use tokio::time::{Instant, sleep};
 const PATIENCE: Duration = Duration::from_secs(240);
 /// Hashes a second that the pool makes its first difficulty for.
 const RATE: f64 = 2e6;
+/// Names another build of the program, as a release: what a panic does, and how long an answer takes, differ between them.
+const ANOTHER: &str = "TEST_DAEMON";
+
+fn program() -> PathBuf {
+    let another = std::env::var_os(ANOTHER).map(PathBuf::from);
+    let program = another.unwrap_or_else(|| env!("CARGO_BIN_EXE_cgminer-rs").into());
+    assert!(program.is_file(), "{} is no program", program.display());
+    program
+}
 
 pub struct Daemon {
     process: Child,
@@ -37,16 +47,16 @@ impl Daemon {
         );
         fs::write(&file, text).unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
-        let program = env!("CARGO_BIN_EXE_cgminer-rs");
+        let program = program();
         let mut command = match files {
-            None => Command::new(program),
+            None => Command::new(&program),
             Some(files) => {
                 let mut shell = Command::new("sh");
                 shell.args([
                     "-c",
                     &format!("ulimit -n {files}; exec \"$0\" \"$@\" --single"),
-                    program,
                 ]);
+                shell.arg(&program);
                 shell
             }
         };
