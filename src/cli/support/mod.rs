@@ -1,5 +1,6 @@
 //! `support`: one file with all that somebody needs who is asked for help, and no secret.
 
+mod secrets;
 mod tar;
 
 use super::firmware::command;
@@ -45,7 +46,11 @@ const PROGRAMS: [(&str, &str); 5] = [
         "rauc status --detailed 2>&1 | tail -c 60000",
     ),
     ("memory.txt", "free 2>&1; df 2>&1"),
-    ("processes.txt", "ps 2>&1 | tail -c 60000"),
+    // Names alone: what a program was started with may be a secret.
+    (
+        "processes.txt",
+        "ps -e -o pid,ppid,user,vsz,stat,comm 2>&1 | tail -c 60000",
+    ),
     ("network.txt", "ip addr 2>&1; ip route 2>&1"),
 ];
 
@@ -98,8 +103,10 @@ fn parts(options: &Options) -> Vec<(&'static str, Vec<u8>)> {
     let mut parts = Vec::new();
     let recipe = options.recipe();
     // A configuration that cannot be read may be just what help is needed for: its error is told, and all else goes on.
+    let mut secrets = Vec::new();
     let directory = match recipe.load() {
         Ok(loaded) => {
+            secrets = secrets::of(&loaded.config);
             if let Some(log) = &loaded.config.log.file {
                 parts.push(("log.txt", told(tail_of(log))));
             }
@@ -120,10 +127,12 @@ fn parts(options: &Options) -> Vec<(&'static str, Vec<u8>)> {
         parts.push((name, told(said.map(String::into_bytes))));
     }
     parts.push(("os-release.txt", told(tail_of(Path::new(OS_RELEASE)))));
-    for (_, part) in &mut parts {
+    let clean = |(name, part)| {
+        let mut part = secrets::without(part, &secrets);
         part.truncate(PART_LIMIT);
-    }
-    parts
+        (name, part)
+    };
+    parts.into_iter().map(clean).collect()
 }
 
 fn told<E: std::fmt::Display>(part: Result<Vec<u8>, E>) -> Vec<u8> {
@@ -134,13 +143,18 @@ fn missing(error: &dyn std::fmt::Display) -> Vec<u8> {
     format!("not to be had: {error}\n").into_bytes()
 }
 
-/// The end of a file, as much as a part may have.
+/// The end of a file, as much as a part may have, from the beginning of a line on: half a secret is one, too.
 fn tail_of(path: &Path) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(PART_LIMIT as u64)))?;
+    let left_out = length.saturating_sub(PART_LIMIT as u64);
+    file.seek(SeekFrom::Start(left_out))?;
     let mut bytes = Vec::new();
     file.take(PART_LIMIT as u64).read_to_end(&mut bytes)?;
+    if left_out > 0 {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        bytes.drain(..end.map_or(bytes.len(), |end| end + 1));
+    }
     Ok(bytes)
 }
 
@@ -154,7 +168,12 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("a.toml");
         let log = directory.path().join("log");
-        std::fs::write(&log, vec![b'x'; PART_LIMIT + 1000]).unwrap();
+        // A line that is cut in its middle is left out, and so is what it says.
+        std::fs::write(
+            &log,
+            format!("{}\n", "hidden\n".repeat(7) + &"x".repeat(999)).repeat(PART_LIMIT / 1000),
+        )
+        .unwrap();
         let text = format!(
             "[log]\nfile = {log:?}\n[[pool]]\nurl = \"stratum+tcp://a:1\"\nuser = \"me.1\"\npassword = \"hidden\"\n\
              [api]\nrun_directory = {:?}\n",
