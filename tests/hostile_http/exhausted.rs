@@ -1,6 +1,7 @@
 //! A daemon whose descriptors have really run out: its system allows no more than it has open.
 //!
-//! What `tiny_http` does then ends a process that is built to abort; here it would be a thread that panics, which the log tells.
+//! What `tiny_http` does then ends a process that is built to abort (`TEST_DAEMON` names such a one); in a build for tests it would be a
+//! thread that panics, which the log tells.
 
 use crate::crowd::{connect, exchange};
 use crate::daemon::Daemon;
