@@ -18,7 +18,8 @@ use cgminer_rs::chain::{
     ResetFuture, ResetLine, RestartPolicy, TicketMask, task,
 };
 use cgminer_rs::work::{
-    ChainIndex, Difficulty, Extranonce2Partition, Job, JobId, SessionId, Target as ShareTarget,
+    ChainIndex, CountedBy, Difficulty, Extranonce2Partition, Job, JobId, SessionId,
+    Target as ShareTarget,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -211,6 +212,7 @@ fn job(sequence: u64) -> Arc<Job> {
         share_target: ShareTarget::from_difficulty(Difficulty::ONE),
         network_target: ShareTarget::HARDEST,
         received_at: tokio::time::Instant::now(),
+        counted: CountedBy::default(),
     })
 }
 

@@ -10,8 +10,8 @@
 
 use cgminer_rs::work::sha256::Midstate;
 use cgminer_rs::work::{
-    ChainIndex, ChipNonce, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount, Registry,
-    SessionId, Target, Ticket, VersionRolling, WorkSource,
+    ChainIndex, ChipNonce, CountedBy, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount,
+    Registry, SessionId, Target, Ticket, VersionRolling, WorkSource,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -39,6 +39,7 @@ fn job(version_mask: u32) -> Arc<Job> {
         share_target: Target::from_difficulty(Difficulty::ONE),
         network_target: Target::HARDEST,
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     })
 }
 

@@ -15,7 +15,9 @@ use cgminer_rs::chain::{
     ChainCommand, ChainEnds, ChainPhase, ChainSettings, ChainStatus, Deadlines, Pacing,
     ResetFuture, ResetLine, RestartPolicy, TicketMask, task,
 };
-use cgminer_rs::work::{ChainIndex, Extranonce2Partition, Job, JobId, SessionId, Share, Target};
+use cgminer_rs::work::{
+    ChainIndex, CountedBy, Extranonce2Partition, Job, JobId, SessionId, Share, Target,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -188,6 +190,7 @@ fn job(sequence: u64, version_mask: u32) -> Arc<Job> {
         share_target: Target([u64::MAX >> SHARE_BITS, u64::MAX, u64::MAX, u64::MAX]),
         network_target: Target([0; 4]),
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     })
 }
 

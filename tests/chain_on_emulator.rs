@@ -23,7 +23,7 @@ use cgminer_rs::{
         reset::{ResetFuture, ResetLine},
         task::{ChainEnds, run},
     },
-    work::{ChainIndex, Extranonce2Partition, Job, JobId, SessionId, Share, Target},
+    work::{ChainIndex, CountedBy, Extranonce2Partition, Job, JobId, SessionId, Share, Target},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -72,6 +72,7 @@ fn job() -> Arc<Job> {
         share_target: Target::from_nbits(0x1F0F_FFFF).unwrap_or(Target::MAX),
         network_target: Target::from_nbits(0x1700_FFFF).unwrap_or(Target::MAX),
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     })
 }
 

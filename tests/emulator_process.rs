@@ -11,7 +11,9 @@ use cgminer_rs::chain::{
     ChainCommand, ChainEnds, ChainPhase, ChainSettings, ChainStatus, Deadlines, Pacing, ResetError,
     ResetFuture, ResetLine, RestartPolicy, TicketMask, task,
 };
-use cgminer_rs::work::{ChainIndex, Extranonce2Partition, Job, JobId, SessionId, Target};
+use cgminer_rs::work::{
+    ChainIndex, CountedBy, Extranonce2Partition, Job, JobId, SessionId, Target,
+};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
@@ -225,6 +227,7 @@ fn job() -> Job {
         share_target: Target([u64::MAX >> ZERO_BITS, u64::MAX, u64::MAX, u64::MAX]),
         network_target: Target([0; 4]),
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     }
 }
 

@@ -5,8 +5,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are tests too
 
 use cgminer_rs::work::{
-    ChainIndex, ChipNonce, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount, Registry,
-    SessionId, Target, Ticket, Verdict, VersionRolling, WorkSource,
+    ChainIndex, ChipNonce, CountedBy, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount,
+    Registry, SessionId, Target, Ticket, Verdict, VersionRolling, WorkSource,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -67,6 +67,7 @@ fn job(received_at: Instant, sequence: u64) -> Arc<Job> {
         share_target: Target::from_difficulty(Difficulty::new(2_f64.powi(-26)).unwrap()),
         network_target: Target::from_nbits(0x207F_FFFF).unwrap(),
         received_at,
+        counted: CountedBy::default(),
     })
 }
 

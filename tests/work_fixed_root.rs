@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use cgminer_rs::work::{
-    ChainIndex, Extranonce2Partition, Job, JobId, MerkleRoots, MidstateCount, NoWork, SessionId,
-    Target, VersionRolling, WorkSource,
+    ChainIndex, CountedBy, Extranonce2Partition, Job, JobId, MerkleRoots, MidstateCount, NoWork,
+    SessionId, Target, UnitCount, VersionRolling, WorkSource,
 };
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,7 +33,27 @@ fn job(sequence: u64, root: [u8; 32], received_at: Instant) -> Job {
         share_target: Target::MAX,
         network_target: Target::HARDEST,
         received_at,
+        counted: CountedBy::default(),
     }
+}
+
+#[test]
+fn the_chains_own_jobs_are_counted_for_who_made_them_under_any_number() {
+    let now = Instant::now();
+    let own = [None, Some(Arc::new(job(1, ROOT, now)))];
+    let all = Job {
+        roots: MerkleRoots::EachChain(own.into()),
+        ..job(1, ROOT, now)
+    };
+    let (first, second) = (UnitCount::default(), UnitCount::default());
+    all.count_by(&first);
+    all.count_by(&second);
+    for job in [all.restamped(9, true), all] {
+        let own = Arc::new(job).for_chain(ChainIndex(1)).unwrap();
+        own.counted.one_sent();
+        assert_eq!(own.is_nearly_empty(), None);
+    }
+    assert_eq!((first.get(), second.get()), (2, 0));
 }
 
 fn source(rolling: VersionRolling) -> WorkSource {

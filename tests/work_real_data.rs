@@ -13,8 +13,8 @@ use cgminer_rs::work::coinbase::CoinbaseTemplate;
 use cgminer_rs::work::sha256::{Midstate, double_hash_tail};
 use cgminer_rs::work::target::hash_difficulty;
 use cgminer_rs::work::{
-    ChainIndex, ChipNonce, Difficulty, Extranonce2, Extranonce2Partition, Job, JobId, Registry,
-    RolledMidstate, SessionId, Target, Ticket, Verdict, VersionRolling, Work, WorkSource,
+    ChainIndex, ChipNonce, CountedBy, Difficulty, Extranonce2, Extranonce2Partition, Job, JobId,
+    Registry, RolledMidstate, SessionId, Target, Ticket, Verdict, VersionRolling, Work, WorkSource,
 };
 use independent::assert_pool_agrees;
 use serde_json::Value;
@@ -86,6 +86,7 @@ fn job_of_header(header: &[u8; 80], version: u32, mask: u32) -> Arc<Job> {
         share_target: Target::from_difficulty(Difficulty::ONE),
         network_target: Target::from_nbits(word(72)).unwrap(),
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     })
 }
 
@@ -266,6 +267,7 @@ fn recorded(line: &str) -> Option<Recorded> {
         share_target: Target::from_difficulty(difficulty),
         network_target: Target::from_nbits(nbits).unwrap(),
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     };
     let extranonce2 = Extranonce2 {
         value: u64::from_str_radix(submit(2), 16).unwrap(),

@@ -7,8 +7,8 @@ mod independent;
 use bitcoin::hashes::{Hash, sha256d};
 use cgminer_rs::work::version::ROLLABLE_BITS;
 use cgminer_rs::work::{
-    ChainIndex, ChipNonce, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount, NoWork,
-    Registry, SessionId, Share, Target, Ticket, Verdict, VersionRolling, Work, WorkSource,
+    ChainIndex, ChipNonce, CountedBy, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount,
+    NoWork, Registry, SessionId, Share, Target, Ticket, Verdict, VersionRolling, Work, WorkSource,
 };
 use independent::assert_pool_agrees;
 use proptest::prelude::*;
@@ -40,6 +40,7 @@ fn job(received_at: Instant) -> Job {
         share_target: Target::from_difficulty(Difficulty::new(2_f64.powi(-24)).unwrap()),
         network_target: Target::from_nbits(0x207F_FFFF).unwrap(),
         received_at,
+        counted: CountedBy::default(),
     }
 }
 

@@ -449,6 +449,7 @@ impl Pool {
             place: self.place,
             record: self.record.clone(),
             hashes_given,
+            units: self.handle.units.get(),
             ..self.handle.status.borrow().clone()
         };
         self.before.under(status)

@@ -239,7 +239,7 @@ impl<D: Dialect> Task<D> {
                 }
             }
             while let Some(job) = session.next_job() {
-                self.status.jobs += 1;
+                self.status.count_job(job.is_nearly_empty());
                 self.ports.publish(Some(job));
             }
             if let Some(reason) = session.ended() {

@@ -148,7 +148,7 @@ pub fn block_height(coinbase: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::work::{ChainIndex, Difficulty, Extranonce2, JobId, SessionId, Target};
+    use crate::work::{ChainIndex, CountedBy, Difficulty, Extranonce2, JobId, SessionId, Target};
     use proptest::prelude::*;
     use std::sync::Arc;
 
@@ -180,6 +180,7 @@ mod tests {
             share_target: Target::from_difficulty(Difficulty::new(difficulty).unwrap()),
             network_target: Target::DIFFICULTY_ONE,
             received_at: Instant::now(),
+            counted: CountedBy::default(),
         }
     }
 

@@ -3,9 +3,7 @@
 //! A total that fell when its owner takes a pool away, or changes its password, would be read as a program that started
 //! anew. So the counts of a pool outlive it, and one that comes back under the same address and user goes on from them.
 
-use super::status::{
-    ChainShares, LineCounters, PoolStatus, RejectCounters, ShareCounters, SourceKind, Traffic,
-};
+use super::status::{LineCounters, PoolStatus, ShareCounters, SourceKind, Traffic};
 use serde::Serialize;
 use std::collections::VecDeque;
 
@@ -23,6 +21,12 @@ pub struct PoolCounters {
     pub failures: u64,
     /// Jobs.
     pub jobs: u64,
+    /// Jobs of nearly empty blocks.
+    pub nearly_empty_jobs: u64,
+    /// Jobs without a merkle path.
+    pub opaque_jobs: u64,
+    /// Units of work.
+    pub units: u64,
     /// Shares.
     pub shares: ShareCounters,
     /// Lines.
@@ -43,6 +47,9 @@ impl PoolCounters {
             sessions_ready: status.sessions_ready,
             failures: status.failures,
             jobs: status.jobs,
+            nearly_empty_jobs: status.nearly_empty_jobs,
+            opaque_jobs: status.opaque_jobs,
+            units: status.units,
             shares: status.shares.clone(),
             lines: status.lines.clone(),
             traffic: status.traffic,
@@ -66,8 +73,11 @@ impl PoolCounters {
         status.sessions_ready += self.sessions_ready;
         status.failures += self.failures;
         status.jobs += self.jobs;
-        add_shares(&mut status.shares, &self.shares);
-        add_lines(&mut status.lines, &self.lines);
+        status.nearly_empty_jobs += self.nearly_empty_jobs;
+        status.opaque_jobs += self.opaque_jobs;
+        status.units += self.units;
+        status.shares.add(&self.shares);
+        status.lines.add(&self.lines);
         status.traffic = added(status.traffic, self.traffic);
         let record = &mut status.record;
         record.best_difficulty = better(record.best_difficulty, self.best_difficulty);
@@ -81,8 +91,11 @@ impl PoolCounters {
         self.sessions_ready += other.sessions_ready;
         self.failures += other.failures;
         self.jobs += other.jobs;
-        add_shares(&mut self.shares, &other.shares);
-        add_lines(&mut self.lines, &other.lines);
+        self.nearly_empty_jobs += other.nearly_empty_jobs;
+        self.opaque_jobs += other.opaque_jobs;
+        self.units += other.units;
+        self.shares.add(&other.shares);
+        self.lines.add(&other.lines);
         self.traffic = added(self.traffic, other.traffic);
         self.best_difficulty = better(self.best_difficulty, other.best_difficulty);
         self.blocks = self.blocks.max(other.blocks);
@@ -145,48 +158,12 @@ impl Retired {
     }
 }
 
-fn add_shares(total: &mut ShareCounters, other: &ShareCounters) {
-    total.submitted += other.submitted;
-    total.accepted += other.accepted;
-    add_rejects(&mut total.rejected, &other.rejected);
-    total.unanswered += other.unanswered;
-    total.stale_withheld += other.stale_withheld;
-    total.session_gone += other.session_gone;
-    total.accepted_hashes += other.accepted_hashes;
-    total.rejected_hashes += other.rejected_hashes;
-    total.lost_hashes += other.lost_hashes;
-    total.accepted_difficulty += other.accepted_difficulty;
-    total.rejected_difficulty += other.rejected_difficulty;
-    total.stale_difficulty += other.stale_difficulty;
-    total.last_difficulty = total.last_difficulty.or(other.last_difficulty);
-    total.blocks_submitted += other.blocks_submitted;
-    total.blocks_accepted += other.blocks_accepted;
-    add_chains(&mut total.chains, &other.chains);
-    if total.last_reject.is_none() {
-        total.last_reject.clone_from(&other.last_reject);
-    }
-}
-
-fn add_chains(total: &mut Vec<ChainShares>, other: &[ChainShares]) {
-    let chains = total.len().max(other.len());
-    total.resize_with(chains, ChainShares::default);
-    for (total, other) in total.iter_mut().zip(other) {
-        total.accepted += other.accepted;
-        total.rejected += other.rejected;
-        total.accepted_difficulty += other.accepted_difficulty;
-        total.rejected_difficulty += other.rejected_difficulty;
-        total.last_difficulty = total.last_difficulty.or(other.last_difficulty);
-        total.last_accepted_at = total.last_accepted_at.or(other.last_accepted_at);
-    }
-}
-
 fn added(one: Option<Traffic>, other: Option<Traffic>) -> Option<Traffic> {
     match (one, other) {
-        (Some(one), Some(other)) => Some(Traffic {
-            writes: one.writes + other.writes,
-            written: one.written + other.written,
-            read: one.read + other.read,
-        }),
+        (Some(mut one), Some(other)) => {
+            one.add(other);
+            Some(one)
+        }
         (one, other) => one.or(other),
     }
 }
@@ -196,26 +173,6 @@ fn better(one: Option<f64>, other: Option<f64>) -> Option<f64> {
         (Some(one), Some(other)) => Some(one.max(other)),
         (one, other) => one.or(other),
     }
-}
-
-fn add_rejects(total: &mut RejectCounters, other: &RejectCounters) {
-    total.total += other.total;
-    total.stale += other.stale;
-    total.duplicate += other.duplicate;
-    total.low_difficulty += other.low_difficulty;
-    total.unauthorized += other.unauthorized;
-    total.not_subscribed += other.not_subscribed;
-    total.bad_ntime += other.bad_ntime;
-    total.bad_version += other.bad_version;
-    total.other += other.other;
-}
-
-fn add_lines(total: &mut LineCounters, other: &LineCounters) {
-    total.received += other.received;
-    total.malformed += other.malformed;
-    total.over_long += other.over_long;
-    total.bad_parameters += other.bad_parameters;
-    total.unknown += other.unknown;
 }
 
 #[cfg(test)]

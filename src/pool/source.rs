@@ -1,7 +1,7 @@
 //! What every source of jobs has in common: a Stratum pool, or the owner's own node.
 
 use super::status::{PoolStatus, SourceKind};
-use crate::work::{Job, SessionId, Share};
+use crate::work::{Job, SessionId, Share, UnitCount};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -71,12 +71,16 @@ pub struct SourcePorts {
     pub(super) jobs: watch::Sender<Option<Arc<Job>>>,
     pub(super) status: watch::Sender<PoolStatus>,
     pub(super) changed: Arc<Notify>,
+    pub(super) units: UnitCount,
 }
 
 impl SourcePorts {
     /// Makes this the source's current job. `None`: it has none to work on, and takes no shares of
     /// earlier ones.
     pub fn publish(&self, job: Option<Arc<Job>>) {
+        if let Some(job) = &job {
+            job.count_by(&self.units);
+        }
         self.jobs.send_replace(job);
         self.changed.notify_one();
     }
@@ -100,6 +104,8 @@ pub struct SourceHandle {
     pub shares: mpsc::Sender<Share>,
     /// How it stands.
     pub status: watch::Receiver<PoolStatus>,
+    /// Units of work that were sent to chips for its jobs.
+    pub units: UnitCount,
 }
 
 /// Shares that may wait for one source; its task takes them at once, so more than a few means that
@@ -117,6 +123,7 @@ pub fn source_channels(
     let (jobs, jobs_receiver) = watch::channel(None);
     let (shares_sender, shares) = mpsc::channel(WAITING_SHARES);
     let (status, status_receiver) = watch::channel(initial);
+    let units = UnitCount::default();
     (
         SourceHandle {
             wanted: wanted_sender,
@@ -124,6 +131,7 @@ pub fn source_channels(
             jobs: jobs_receiver,
             shares: shares_sender,
             status: status_receiver,
+            units: units.clone(),
         },
         SourcePorts {
             wanted,
@@ -133,6 +141,7 @@ pub fn source_channels(
             jobs,
             status,
             changed,
+            units,
         },
     )
 }

@@ -121,6 +121,13 @@ pub struct PoolStatus {
     pub failures: u64,
     /// Jobs since start.
     pub jobs: u64,
+    /// Those of them whose block holds hardly anything beside its coinbase: fewer than two merkle branches, or three transactions
+    /// of a node. What cgminer counts as bad work.
+    pub nearly_empty_jobs: u64,
+    /// Those of them that show no merkle path, so that nobody can tell.
+    pub opaque_jobs: u64,
+    /// Units of work that were sent to chips for its jobs since start; the manager's word.
+    pub units: u64,
     /// Hashes that the chains have done for it since start, by their verified tickets; the manager counts them.
     pub hashes_given: f64,
     /// Shares since start.
@@ -134,6 +141,13 @@ pub struct PoolStatus {
 }
 
 impl PoolStatus {
+    /// Counts a job that came; it may not tell whether its block is nearly empty.
+    pub fn count_job(&mut self, is_nearly_empty: Option<bool>) {
+        self.jobs += 1;
+        self.nearly_empty_jobs += u64::from(is_nearly_empty == Some(true));
+        self.opaque_jobs += u64::from(is_nearly_empty.is_none());
+    }
+
     /// Forgets what was true of a session that is over.
     pub fn forget_session(&mut self) {
         self.peer = None;
@@ -217,6 +231,16 @@ impl ChainShares {
         self.rejected += 1;
         self.rejected_difficulty += difficulty;
     }
+
+    /// Adds the verdicts of another pool; its last share counts where there was none.
+    pub fn add(&mut self, other: &Self) {
+        self.accepted += other.accepted;
+        self.rejected += other.rejected;
+        self.accepted_difficulty += other.accepted_difficulty;
+        self.rejected_difficulty += other.rejected_difficulty;
+        self.last_difficulty = self.last_difficulty.or(other.last_difficulty);
+        self.last_accepted_at = self.last_accepted_at.or(other.last_accepted_at);
+    }
 }
 
 /// What went over the connections to one pool since start, TLS and TCP not counted.
@@ -230,7 +254,43 @@ pub struct Traffic {
     pub read: u64,
 }
 
+impl Traffic {
+    /// Adds what went over other connections.
+    pub fn add(&mut self, other: Self) {
+        self.writes += other.writes;
+        self.written += other.written;
+        self.read += other.read;
+    }
+}
+
 impl ShareCounters {
+    /// Adds the shares of another pool; its last ones count where there were none.
+    pub fn add(&mut self, other: &Self) {
+        self.submitted += other.submitted;
+        self.accepted += other.accepted;
+        self.rejected.add(&other.rejected);
+        self.unanswered += other.unanswered;
+        self.stale_withheld += other.stale_withheld;
+        self.session_gone += other.session_gone;
+        self.accepted_hashes += other.accepted_hashes;
+        self.rejected_hashes += other.rejected_hashes;
+        self.lost_hashes += other.lost_hashes;
+        self.accepted_difficulty += other.accepted_difficulty;
+        self.rejected_difficulty += other.rejected_difficulty;
+        self.stale_difficulty += other.stale_difficulty;
+        self.last_difficulty = self.last_difficulty.or(other.last_difficulty);
+        self.blocks_submitted += other.blocks_submitted;
+        self.blocks_accepted += other.blocks_accepted;
+        if self.last_reject.is_none() {
+            self.last_reject.clone_from(&other.last_reject);
+        }
+        let chains = self.chains.len().max(other.chains.len());
+        self.chains.resize_with(chains, ChainShares::default);
+        for (chain, other) in self.chains.iter_mut().zip(&other.chains) {
+            chain.add(other);
+        }
+    }
+
     /// Counts a share that was credited.
     pub fn accept(&mut self, difficulty: f64, is_block: bool) {
         self.accepted += 1;
@@ -303,6 +363,19 @@ pub struct RejectCounters {
 }
 
 impl RejectCounters {
+    /// Adds the rejects of another pool.
+    pub fn add(&mut self, other: &Self) {
+        self.total += other.total;
+        self.stale += other.stale;
+        self.duplicate += other.duplicate;
+        self.low_difficulty += other.low_difficulty;
+        self.unauthorized += other.unauthorized;
+        self.not_subscribed += other.not_subscribed;
+        self.bad_ntime += other.bad_ntime;
+        self.bad_version += other.bad_version;
+        self.other += other.other;
+    }
+
     /// Counts one reject.
     pub fn count(&mut self, reason: RejectReason) {
         self.total += 1;
@@ -332,6 +405,17 @@ pub struct LineCounters {
     pub bad_parameters: u64,
     /// Methods and reply ids that nobody here knows; ignored.
     pub unknown: u64,
+}
+
+impl LineCounters {
+    /// Adds the lines of another pool.
+    pub fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.malformed += other.malformed;
+        self.over_long += other.over_long;
+        self.bad_parameters += other.bad_parameters;
+        self.unknown += other.unknown;
+    }
 }
 
 /// An instant as its age in seconds, null for none.

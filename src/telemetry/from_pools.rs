@@ -1,12 +1,7 @@
 //! What the pool room tells, in the Snapshot's shape.
 
-use super::snapshot::{
-    Block, ChainShares, Difficulties, Pool, Pools, Rejects, Shares, Traffic, Work,
-};
-use crate::pool;
-use crate::pool::status::{
-    HASHES_PER_DIFFICULTY, PoolStatus, PoolsStatus, RejectCounters, ShareCounters,
-};
+use super::snapshot::{Block, ChainShares, Difficulties, Pool, Pools, Shares, Traffic, Work};
+use crate::pool::status::{HASHES_PER_DIFFICULTY, PoolStatus, PoolsStatus, ShareCounters};
 use crate::work::hex;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -29,21 +24,19 @@ pub fn pools(status: &PoolsStatus, now: Instant) -> Pools {
 
 /// Shares of all pools together.
 pub fn shares(status: &PoolsStatus) -> Shares {
-    let mut total = Shares::default();
-    let counters = [(&status.retired.shares, status.retired.best_difficulty)].into_iter();
-    let of_pools = status.pools.iter();
-    for (shares, best) in
-        counters.chain(of_pools.map(|pool| (&pool.shares, pool.record.best_difficulty)))
-    {
-        add(&mut total, shares, best);
+    let mut counters = status.retired.shares.clone();
+    let mut best = status.retired.best_difficulty;
+    for pool in &status.pools {
+        counters.add(&pool.shares);
+        // None is less than any.
+        if pool.record.best_difficulty > best {
+            best = pool.record.best_difficulty;
+        }
     }
-    total.last_difficulty = status
-        .pools
-        .iter()
-        .max_by_key(|pool| pool.last_accepted_at)
-        .and_then(|pool| pool.shares.last_difficulty);
-    total.session_gone += status.shares_without_session;
-    total
+    let latest = status.pools.iter().max_by_key(|pool| pool.last_accepted_at);
+    counters.last_difficulty = latest.and_then(|pool| pool.shares.last_difficulty);
+    counters.session_gone += status.shares_without_session;
+    told(&counters, best)
 }
 
 /// What the active pool wants done.
@@ -69,31 +62,28 @@ pub fn work(status: &PoolsStatus, now: Instant) -> Work {
 
 /// Verdicts of all pools on the shares of one chain.
 pub fn chain_shares(status: &PoolsStatus, chain: usize, now: Instant) -> ChainShares {
-    let mut total = ChainShares::default();
-    if let Some(shares) = status.retired.shares.chains.get(chain) {
-        count(&mut total, shares);
-    }
-    let mut latest = None;
+    let of_retired = status.retired.shares.chains.get(chain);
+    let mut total = of_retired.cloned().unwrap_or_default();
+    let mut last = (None, None, None);
     for (index, pool) in status.pools.iter().enumerate() {
         let Some(shares) = pool.shares.chains.get(chain) else {
             continue;
         };
-        count(&mut total, shares);
-        if shares.last_accepted_at > latest {
-            latest = shares.last_accepted_at;
-            total.last_pool = Some(index);
-            total.last_difficulty = shares.last_difficulty;
+        total.add(shares);
+        if shares.last_accepted_at > last.0 {
+            last = (shares.last_accepted_at, Some(index), shares.last_difficulty);
         }
     }
-    total.last_accepted_age_s = age(latest, now);
-    total
-}
-
-fn count(total: &mut ChainShares, shares: &pool::status::ChainShares) {
-    total.accepted += shares.accepted;
-    total.rejected += shares.rejected;
-    total.accepted_difficulty += shares.accepted_difficulty;
-    total.rejected_difficulty += shares.rejected_difficulty;
+    let (last_accepted_at, last_pool, last_difficulty) = last;
+    ChainShares {
+        accepted: total.accepted,
+        rejected: total.rejected,
+        accepted_difficulty: total.accepted_difficulty,
+        rejected_difficulty: total.rejected_difficulty,
+        last_difficulty,
+        last_pool,
+        last_accepted_age_s: age(last_accepted_at, now),
+    }
 }
 
 fn block(status: &PoolStatus, now: Instant) -> Option<Block> {
@@ -120,8 +110,6 @@ pub fn credit(status: &PoolsStatus) -> (f64, u64) {
 }
 
 fn pool(index: usize, status: &PoolStatus, all: &PoolsStatus, now: Instant) -> Pool {
-    let mut shares = Shares::default();
-    add(&mut shares, &status.shares, status.record.best_difficulty);
     let lines = &status.lines;
     let given: f64 = all.pools.iter().map(|pool| pool.hashes_given).sum();
     Pool {
@@ -148,12 +136,14 @@ fn pool(index: usize, status: &PoolStatus, all: &PoolsStatus, now: Instant) -> P
         message: status.message.clone(),
         last_reject: status.shares.last_reject.clone(),
         jobs: status.jobs,
+        nearly_empty_jobs: (status.opaque_jobs == 0).then_some(status.nearly_empty_jobs),
+        units: status.units,
         connection_attempts: status.connection_attempts,
         failures: status.failures,
         bad_lines: lines.malformed + lines.over_long + lines.bad_parameters,
         hashes_given: status.hashes_given,
         part_percent: (given > 0.0).then(|| 100.0 * status.hashes_given / given),
-        shares,
+        shares: told(&status.shares, status.record.best_difficulty),
         block: block(status, now),
         difficulties: status.record.difficulties.map(|jobs| Difficulties {
             least: jobs.least,
@@ -170,39 +160,26 @@ fn pool(index: usize, status: &PoolStatus, all: &PoolsStatus, now: Instant) -> P
     }
 }
 
-fn add(total: &mut Shares, counters: &ShareCounters, best: Option<f64>) {
-    total.submitted += counters.submitted;
-    total.accepted += counters.accepted;
-    add_rejects(&mut total.rejected, &counters.rejected);
-    total.unanswered += counters.unanswered;
-    total.stale += counters.stale_withheld;
-    total.session_gone += counters.session_gone;
-    total.accepted_difficulty += counters.accepted_difficulty;
-    total.rejected_difficulty += counters.rejected_difficulty;
-    total.stale_difficulty += counters.stale_difficulty;
-    total.lost_difficulty += counters.lost_hashes / HASHES_PER_DIFFICULTY;
-    total.last_difficulty = counters.last_difficulty;
-    total.best_difficulty = match (total.best_difficulty, best) {
-        (Some(total), Some(best)) => Some(total.max(best)),
-        (total, best) => total.or(best),
-    };
-    total.blocks_found += counters.blocks_submitted;
-    total.blocks_accepted += counters.blocks_accepted;
-    let answered = total.accepted + total.rejected.total;
-    total.rejected_percent =
-        (answered > 0).then(|| 100.0 * total.rejected.total as f64 / answered as f64);
-}
-
-fn add_rejects(total: &mut Rejects, counters: &RejectCounters) {
-    total.total += counters.total;
-    total.stale += counters.stale;
-    total.duplicate += counters.duplicate;
-    total.low_difficulty += counters.low_difficulty;
-    total.unauthorized += counters.unauthorized;
-    total.not_subscribed += counters.not_subscribed;
-    total.bad_ntime += counters.bad_ntime;
-    total.bad_version += counters.bad_version;
-    total.other += counters.other;
+fn told(counters: &ShareCounters, best_difficulty: Option<f64>) -> Shares {
+    let rejected = &counters.rejected;
+    let answered = counters.accepted + rejected.total;
+    Shares {
+        submitted: counters.submitted,
+        accepted: counters.accepted,
+        rejected: rejected.clone(),
+        unanswered: counters.unanswered,
+        stale: counters.stale_withheld,
+        session_gone: counters.session_gone,
+        accepted_difficulty: counters.accepted_difficulty,
+        rejected_difficulty: counters.rejected_difficulty,
+        stale_difficulty: counters.stale_difficulty,
+        lost_difficulty: counters.lost_hashes / HASHES_PER_DIFFICULTY,
+        last_difficulty: counters.last_difficulty,
+        best_difficulty,
+        blocks_found: counters.blocks_submitted,
+        blocks_accepted: counters.blocks_accepted,
+        rejected_percent: (answered > 0).then(|| 100.0 * rejected.total as f64 / answered as f64),
+    }
 }
 
 fn age(at: Option<Instant>, now: Instant) -> Option<f64> {

@@ -10,6 +10,7 @@ use super::storage::Storage;
 use super::tuner::Tuner;
 use crate::chain::status::{ChainCounters, ChainPhase, ChipCounters};
 use crate::link::process::Process;
+use crate::pool::status::RejectCounters;
 use cgminer_hal::units::{
     Amperes, Baud, Celsius, DutyPercent, HashRate, Megahertz, Millivolts, Quantity, Rpm, Watts,
 };
@@ -209,7 +210,7 @@ pub struct Shares {
     /// Taken by pools.
     pub accepted: u64,
     /// Refused by pools.
-    pub rejected: Rejects,
+    pub rejected: RejectCounters,
     /// Without a reply in time.
     pub unanswered: u64,
     /// Not sent: their job was already worthless.
@@ -234,29 +235,6 @@ pub struct Shares {
     pub blocks_found: u64,
     /// Those that were taken.
     pub blocks_accepted: u64,
-}
-
-/// Refused shares by reason.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Rejects {
-    /// All.
-    pub total: u64,
-    /// Job gone.
-    pub stale: u64,
-    /// Sent before.
-    pub duplicate: u64,
-    /// Above the pool's target.
-    pub low_difficulty: u64,
-    /// Worker not known.
-    pub unauthorized: u64,
-    /// Subscription forgotten.
-    pub not_subscribed: u64,
-    /// Time out of range.
-    pub bad_ntime: u64,
-    /// Version bits not allowed.
-    pub bad_version: u64,
-    /// Anything else.
-    pub other: u64,
 }
 
 /// What is worked on.
@@ -552,6 +530,10 @@ pub struct Pool {
     pub last_reject: Option<String>,
     /// Jobs since the start.
     pub jobs: u64,
+    /// Those of them whose block holds hardly anything beside its coinbase; null where a pool does not show it.
+    pub nearly_empty_jobs: Option<u64>,
+    /// Units of work that were sent to chips for its jobs since the start.
+    pub units: u64,
     /// Connection attempts since the start.
     pub connection_attempts: u64,
     /// Sessions that failed or could not begin since the start.

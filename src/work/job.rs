@@ -2,7 +2,8 @@
 
 use super::share::ChainIndex;
 use super::target::Target;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use tokio::time::Instant;
 
 /// Furthest that ntime is rolled beyond a job's time, in seconds. ckpool takes 7000 and consensus two hours beyond the nodes' clocks, but
@@ -27,6 +28,37 @@ pub enum MerkleRoots {
     Fixed([u8; 32]),
     /// Each chain has a job of its own; none while the pool has sent it none. The job that holds them is no work itself.
     EachChain(Box<[Option<Arc<Job>>]>),
+}
+
+/// How many units of work were sent to chips. Whoever makes jobs has one for all of them.
+#[derive(Clone, Debug, Default)]
+pub struct UnitCount(Arc<AtomicU64>);
+
+impl UnitCount {
+    /// Units so far.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Where the units of a job are counted; nowhere, until its maker has said so.
+#[derive(Clone, Debug, Default)]
+pub struct CountedBy(OnceLock<UnitCount>);
+
+impl CountedBy {
+    /// Counts one more unit that was sent.
+    pub fn one_sent(&self) {
+        if let Some(count) = self.0.get() {
+            count.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// It says nothing of the work itself.
+impl PartialEq for CountedBy {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// All that is needed to make work and to check shares. Hashes are in header byte order.
@@ -68,6 +100,8 @@ pub struct Job {
     pub network_target: Target,
     /// When the job reached this machine.
     pub received_at: Instant,
+    /// Where units of it are counted.
+    pub counted: CountedBy,
 }
 
 impl Job {
@@ -77,6 +111,22 @@ impl Job {
             MerkleRoots::EachChain(jobs) => jobs.get(usize::from(chain.0))?.clone(),
             MerkleRoots::Coinbase | MerkleRoots::Fixed(_) => Some(Arc::clone(self)),
         }
+    }
+
+    /// Has the units of this job counted there, each chain's own included; the first who says so is right.
+    pub fn count_by(&self, count: &UnitCount) {
+        // Somebody has said so before.
+        let _ = self.counted.0.set(count.clone());
+        if let MerkleRoots::EachChain(jobs) = &self.roots {
+            for job in jobs.iter().flatten() {
+                job.count_by(count);
+            }
+        }
+    }
+
+    /// Whether its block holds nothing, or one transaction, beside the coinbase; none where the pool shows no merkle path.
+    pub fn is_nearly_empty(&self) -> Option<bool> {
+        matches!(self.roots, MerkleRoots::Coinbase).then(|| self.merkle_branches.len() < 2)
     }
 
     /// The same job, which makes all earlier ones worthless.

@@ -23,7 +23,7 @@ pub mod ticket;
 pub mod unit;
 pub mod version;
 
-pub use job::{Job, JobId, MerkleRoots, SessionId};
+pub use job::{CountedBy, Job, JobId, MerkleRoots, SessionId, UnitCount};
 pub use partition::Extranonce2Partition;
 pub use registry::{ChipNonce, Registry, Verdict};
 pub use share::{ChainIndex, Extranonce2, Share};

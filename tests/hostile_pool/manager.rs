@@ -78,6 +78,10 @@ async fn pools_credit_work_by_quota_within_one_percent_and_no_second_is_idle() {
     no_share_went_astray(&servers);
     let status = miner.status.borrow().clone();
     assert!(status.switches > 100, "{}", status.switches);
+    for (pool, name) in status.pools.iter().zip(NAMES) {
+        let worked = miner.seconds.matches(name).count();
+        assert_eq!(pool.units, worked as u64, "{name}");
+    }
     let rejected: u64 = status
         .pools
         .iter()

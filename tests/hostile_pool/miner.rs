@@ -103,6 +103,7 @@ impl Miner {
             self.seconds.push(pool.unwrap_or(' '));
             if let Some(job) = job {
                 self.hashes.send_modify(|hashes| *hashes += RATE);
+                job.counted.one_sent();
                 self.nonce += 1;
                 self.shares.send(share(&job, self.nonce)).await.unwrap();
             }

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use cgminer_rs::work::{
-    ChainIndex, ChipNonce, Difficulty, Extranonce2Partition, Job, JobId, MerkleRoots,
+    ChainIndex, ChipNonce, CountedBy, Difficulty, Extranonce2Partition, Job, JobId, MerkleRoots,
     MidstateCount, Registry, SessionId, Target, Ticket, VersionRolling, WorkSource,
 };
 use std::hint::black_box;
@@ -88,6 +88,7 @@ fn source(rolling: VersionRolling, version_mask: u32) -> WorkSource {
         share_target: Target::from_difficulty(Difficulty::ONE),
         network_target: Target::HARDEST,
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     }));
     source
 }

@@ -246,8 +246,7 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
         ("Getworks", Whole(pool.jobs)),
         ("Accepted", Whole(shares.accepted)),
         ("Rejected", Whole(shares.rejected.total)),
-        // A unit of work is counted where it is sent, by chain.
-        ("Works", Unknown),
+        ("Works", Whole(pool.units)),
         ("Discarded", Whole(0)),
         ("Stale", Whole(shares.stale)),
         ("Get Failures", Whole(pool.failures)),
@@ -294,8 +293,8 @@ fn pool(snapshot: &Snapshot, pool: &Pool) -> Members {
             ),
         ),
         ("Pool Stale%", stale_percent(shares)),
-        // What cgminer counts here it does not say.
-        ("Bad Work", Unknown),
+        // cgminer counts jobs with fewer than two merkle branches here, and templates with fewer than three transactions.
+        ("Bad Work", pool.nearly_empty_jobs.map_or(Unknown, Whole)),
         (
             "Current Block Height",
             block.map_or(Whole(0), |block| {

@@ -15,17 +15,7 @@ const TEXT: &str = include_str!("../../../tests/data/cgminer_api_text_replies.js
 const DEVICES: &str = include_str!("../../../tests/data/cgminer_api_device_members.json");
 
 /// What is unknown on a machine at work, and why.
-const UNKNOWN: [(&str, &str, &str); 7] = [
-    (
-        "pools",
-        "Works",
-        "a unit of work is counted by the chain that it is sent to",
-    ),
-    (
-        "pools",
-        "Bad Work",
-        "cgminer does not say what it counts there",
-    ),
+const UNKNOWN: [(&str, &str, &str); 5] = [
     (
         "notify",
         "*Dev Sick Idle 60s",

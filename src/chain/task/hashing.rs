@@ -255,6 +255,9 @@ impl<'a> Hashing<'a> {
         let sent = self.task.serial.send(&frames).await;
         sent.map_err(|cause| line_failed("sending work", cause))?;
         self.task.tally.counters.work += 1;
+        if let Some(job) = self.task.source.job() {
+            job.counted.one_sent();
+        }
 
         match self.chips {
             Chips::Prepared => {

@@ -5,7 +5,7 @@ use crate::pool::message::Extranonce;
 use crate::pool::notify::Template;
 use crate::pool::source::Numbers;
 use crate::work::job::NTIME_ROLL_LIMIT;
-use crate::work::{Difficulty, Job, JobId, SessionId, Target};
+use crate::work::{CountedBy, Difficulty, Job, JobId, SessionId, Target};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -222,6 +222,7 @@ impl JobMaker {
             share_target,
             network_target: template.network_target,
             received_at: now,
+            counted: CountedBy::default(),
         });
         tracing::debug!(session = job.session.0, job = job.sequence, id = %job.id.0, clean = job.clean, "job made");
         if self.live.len() == LIVE_JOBS {

@@ -4,7 +4,7 @@ use super::block::{Block, Found};
 use super::coinbase::{EXTRANONCE1_SIZE, EXTRANONCE2_SIZE, coinbase_parts};
 use super::settings::SoloSettings;
 use super::template::BlockTemplate;
-use crate::work::{Job, JobId, SessionId, Share, Target};
+use crate::work::{CountedBy, Job, JobId, SessionId, Share, Target};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -60,6 +60,7 @@ impl JobMaker {
             share_target: self.share_target.max(template.target),
             network_target: template.target,
             received_at: Instant::now(),
+            counted: CountedBy::default(),
         }
     }
 }

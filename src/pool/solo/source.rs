@@ -17,6 +17,9 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+/// A block with fewer, its coinbase aside, is nearly empty.
+const LEAST_TRANSACTIONS: usize = 3;
+
 /// The owner's own node as a source of jobs.
 pub struct SoloSource {
     settings: SoloSettings,
@@ -200,7 +203,8 @@ impl Desk<'_> {
             self.status.ready_since = Some(now);
             self.status.sessions_ready += 1;
         }
-        self.status.jobs += 1;
+        let is_nearly_empty = template.transactions.len() < LEAST_TRANSACTIONS;
+        self.status.count_job(Some(is_nearly_empty));
         self.status.last_job_at = Some(now);
         self.status.job_id = Some(job.id.0.to_string());
         self.status.difficulty = Some(job.share_target.difficulty());

@@ -280,6 +280,11 @@ async fn a_job_comes_once_the_node_has_agreed_to_a_block_of_ours() {
         .status_where(|status| status.phase == PoolPhase::Ready)
         .await;
     assert_eq!(status.job_id.as_deref(), Some(&*job.id.0));
+    assert_eq!(
+        (status.jobs, status.nearly_empty_jobs, status.opaque_jobs),
+        (1, 1, 0),
+        "one transaction is hardly a block"
+    );
     assert_eq!(status.user, ADDRESS);
     let calls = bench.node.with(|state| state.calls.clone());
     assert_eq!(
@@ -304,9 +309,14 @@ async fn a_template_that_the_node_itself_would_refuse_is_not_mined() {
 async fn a_new_block_makes_a_clean_job_and_new_fees_do_not() {
     let mut bench = Bench::start(FakeNode::new());
     let first = bench.first_job().await;
-    bench
-        .node
-        .new_template(|template| template["curtime"] = json!(first.ntime + 9));
+    let full = include_str!("../../../tests/data/gbt/regtest-4-transactions.json");
+    let full: Value = serde_json::from_str(full).unwrap();
+    bench.node.new_template(|template| {
+        template["curtime"] = json!(first.ntime + 9);
+        template["transactions"] = full["transactions"].clone();
+        let commitment = "default_witness_commitment";
+        template[commitment] = full[commitment].clone();
+    });
     let second = bench.job_where(|job| job.ntime == first.ntime + 9).await;
     assert!(!second.clean);
     assert_eq!(second.previous_hash, first.previous_hash);
@@ -314,6 +324,8 @@ async fn a_new_block_makes_a_clean_job_and_new_fees_do_not() {
     let third = bench.job_where(|job| job.previous_hash == [0xaa; 32]).await;
     assert!(third.clean);
     assert!(first.sequence < second.sequence && second.sequence < third.sequence);
+    let status = bench.status_where(|status| status.jobs == 3).await;
+    assert_eq!(status.nearly_empty_jobs, 1);
 }
 
 #[tokio::test(start_paused = true)]

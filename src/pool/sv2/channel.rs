@@ -3,7 +3,7 @@
 use super::message::{ChannelOpen, JobBody, JobMessage, NewPreviousHash};
 use crate::pool::source::Numbers;
 use crate::work::job::NTIME_ROLL_LIMIT;
-use crate::work::{Job, JobId, MerkleRoots, SessionId, Target};
+use crate::work::{CountedBy, Job, JobId, MerkleRoots, SessionId, Target};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use thiserror::Error;
@@ -244,6 +244,7 @@ impl Channel {
             share_target: self.target,
             network_target: previous.network_target,
             received_at: now,
+            counted: CountedBy::default(),
         });
         if self.live.len() == LIVE_JOBS {
             self.live.pop_front();

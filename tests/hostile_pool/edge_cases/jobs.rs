@@ -67,7 +67,13 @@ async fn case_11_odd_notifies_are_taken_or_dropped_and_the_link_is_kept() {
     pool.call("mining.notify", long).await;
     let job = scene.job().await;
     assert!(job.clean && job.merkle_branches.len() == 14);
-    assert_eq!(scene.status().await.lines.bad_parameters, 5);
+    let status = scene.status().await;
+    assert_eq!(status.lines.bad_parameters, 5);
+    assert_eq!(
+        status.nearly_empty_jobs,
+        status.jobs - 1,
+        "the last one alone has many branches"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,7 +15,7 @@ use cgminer_rs::miner::chain::{ChainWiring, supervise};
 use cgminer_rs::miner::chains::{ChipTraits, chain_settings};
 use cgminer_rs::miner::owner::ChainWish;
 use cgminer_rs::miner::{Miner, UartOpener};
-use cgminer_rs::work::{Job, JobId, SessionId, Target};
+use cgminer_rs::work::{CountedBy, Job, JobId, SessionId, Target};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -205,6 +205,7 @@ fn job() -> Job {
         share_target: Target::from_nbits(0x1700_FFFF).unwrap(),
         network_target: Target::from_nbits(0x1700_FFFF).unwrap(),
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     }
 }
 

@@ -8,7 +8,9 @@ use crate::chain::models::L7;
 use crate::chain::settings::{ChainSettings, Deadlines, Pacing, RestartPolicy};
 use crate::chain::status::{ChainPhase, ChainStatus};
 use crate::chain::{ChainCommand, ResetFuture, ResetLine, TicketMask};
-use crate::work::{ChainIndex, Extranonce2Partition, Job, JobId, SessionId, Share, Target};
+use crate::work::{
+    ChainIndex, CountedBy, Extranonce2Partition, Job, JobId, SessionId, Share, Target, UnitCount,
+};
 use cgminer_hal::units::{Baud, Megahertz};
 use scripted::{Received, Script, ScriptedChain, header_of_job};
 use std::sync::{Arc, Mutex};
@@ -56,6 +58,7 @@ fn job(sequence: u64) -> Job {
         share_target: Target([u64::MAX >> 8, u64::MAX, u64::MAX, u64::MAX]),
         network_target: Target([0; 4]),
         received_at: Instant::now(),
+        counted: CountedBy::default(),
     }
 }
 
@@ -240,6 +243,27 @@ async fn the_next_frame_after_a_new_job_is_of_that_job_and_goes_out_at_once() {
         assert_eq!(log[0].at, published, "no time passes in between");
         assert_eq!(header_of_job(&log[0].bytes)[4..36], [sequence as u8; 32]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_unit_of_work_is_counted_for_the_maker_of_its_job() {
+    let rig = Rig::hashing(Script::default()).await;
+    let (one, other) = (UnitCount::default(), UnitCount::default());
+    rig.chain.forget();
+    for (sequence, maker) in [(2, &one), (3, &other), (4, &one)] {
+        let job = job(sequence);
+        job.count_by(maker);
+        rig.give(job);
+        sleep(Duration::from_secs(20)).await;
+    }
+    let sent = rig.frames(Received::is_job);
+    let of_other = sent
+        .iter()
+        .filter(|frame| header_of_job(&frame.bytes)[4..36] == [3; 32])
+        .count();
+    assert!(of_other > 5);
+    assert_eq!(other.get(), of_other as u64);
+    assert_eq!(one.get(), (sent.len() - of_other) as u64);
 }
 
 #[tokio::test(start_paused = true)]
