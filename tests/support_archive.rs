@@ -98,12 +98,12 @@ impl Machine {
             r#"
             [api]
             listen = "127.0.0.1:0"
-            run_directory = {:?}
+            run_directory = "{}"
             [keeper]
-            state_directory = {:?}
+            state_directory = "{}"
             [log]
             level = "trace"
-            file = {log:?}
+            file = "{}"
             [[pool]]
             url = "stratum+tcp://{}"
             user = "worker-of-note"
@@ -120,8 +120,9 @@ impl Machine {
             password = "{BEARER}"
             minimum = "info"
             "#,
-            root.join("run"),
-            root.join("state"),
+            root.join("run").display(),
+            root.join("state").display(),
+            log.display(),
             indiscreet_pool(),
         );
         fs::write(root.join("c.toml"), text).unwrap();
@@ -235,7 +236,10 @@ fn the_archive_of_a_running_machine_holds_what_it_promises_and_no_secret() {
     assert_eq!(names, PARTS.map(str::to_owned).into());
 
     let read = |name: &str| fs::read(unpacked.join(name)).unwrap();
-    for name in names.iter().filter(|name| name.ends_with(".json")) {
+    for name in names
+        .iter()
+        .filter(|name| Path::new(name).extension() == Some("json".as_ref()))
+    {
         let value: Value = serde_json::from_slice(&read(name)).unwrap();
         assert!(value.is_object() || value.is_array(), "{name}: {value}");
     }
