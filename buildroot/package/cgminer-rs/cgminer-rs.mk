@@ -12,8 +12,24 @@ CGMINER_RS_LICENSE_FILES = LICENSE-MIT LICENSE-APACHE
 # No emulated machine in a firmware image.
 CGMINER_RS_CARGO_BUILD_OPTS = --no-default-features --features firmware
 CGMINER_RS_CARGO_INSTALL_OPTS = --no-default-features --features firmware
-# The local sources may hold build output of other targets.
-CGMINER_RS_EXCLUDES = target fuzz/target
+# Small before fast, as the profile of the project says; Buildroot has its own for all programs, which comes before this.
+CGMINER_RS_CARGO_ENV = \
+	CARGO_PROFILE_RELEASE_OPT_LEVEL="z" \
+	CARGO_PROFILE_RELEASE_LTO="fat" \
+	CARGO_PROFILE_RELEASE_CODEGEN_UNITS="1"
+# The tree may hold build output, which may be this very build's.
+CGMINER_RS_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = \
+	--exclude=/target --exclude=/fuzz/target
+
+# Buildroot vendors what it downloads, but not a local tree. A tree that has VENDOR already needs no network here.
+define CGMINER_RS_VENDOR
+	mkdir -p $(@D)/.cargo $(BR_CARGO_HOME)
+	cd $(@D) && { test -d VENDOR || \
+		$(TARGET_MAKE_ENV) $(PKG_COMMON_CARGO_ENV) cargo vendor --locked VENDOR >/dev/null; }
+	printf '[source.crates-io]\nreplace-with = "vendored"\n[source.vendored]\ndirectory = "VENDOR"\n' \
+		>$(@D)/.cargo/config.toml
+endef
+CGMINER_RS_PRE_BUILD_HOOKS += CGMINER_RS_VENDOR
 
 define CGMINER_RS_USERS
 	cgminer -1 cgminer -1 * - - dialout Mining process of cgminer-rs
