@@ -65,7 +65,7 @@ bench:
 msrv: cross
 	RUSTC=$(abspath target/cross/bin/rustc-cross) $(CARGO) check --workspace --all-targets --target-dir target/msrv
 
-.PHONY: cross arm arm64 instructions test-arm test-arm64 board-test image-test release scripts
+.PHONY: cross arm arm64 instructions test-arm test-arm64 board-test image-test kernel-check release scripts
 
 # Cross builds by Debian's own packages; the toolchain is made at the first use.
 arm: cross
@@ -102,6 +102,10 @@ image-test: cross
 		deploy/cross/cargo.sh arm64 build --release --no-default-features --features emulator,tls
 	tests/image/build.sh target/cross-image/aarch64-unknown-linux-gnu/release/cgminer-rs target/image-test
 	python3 tests/image/run.py target/image-test --cuts $(CUTS)
+
+# The boards' device trees and kernel options, against Debian's source of Linux.
+kernel-check:
+	tests/image/kernel-check.sh
 
 release:
 	deploy/release.sh

@@ -2,6 +2,7 @@
 //! board. That they work is seen only on a machine; that they say the same is seen here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use cgminer_board::file::BoardFile;
 use cgminer_rs::cli::DEFAULT_CONFIG;
 use cgminer_rs::config::{Config, parse};
 use std::path::Path;
@@ -63,4 +64,65 @@ fn the_firmware_keeps_its_state_where_it_can_be_written_and_its_sockets_in_memor
     assert!(PREINIT.contains(&format!("[ -e {wish} ]")));
     assert!(PREINIT.contains(&format!("rm -f {wish}")));
     assert!(INIT.contains(&format!("[ -e {wish} ] && reboot")));
+}
+
+/// What a `lines.sed` of the Buildroot tree says of each line: the maker's number, and the name in our device tree.
+fn renamed(rules: &str) -> Vec<(u32, String)> {
+    let rules = rules.lines().filter_map(|rule| {
+        let rule = rule.strip_prefix("s/{ number = ")?;
+        let (number, name) = rule.split_once(" }/{ name = \"")?;
+        let name = name.strip_suffix("\" }/").unwrap();
+        Some((number.parse().unwrap(), name.to_owned()))
+    });
+    rules.collect()
+}
+
+/// The names that a device tree gives to the lines of one controller, in their order.
+fn line_names(tree: &str, controller: &str) -> Vec<String> {
+    let node = tree.split_once(&format!("\n&{controller} {{")).unwrap().1;
+    let names = node.split_once("gpio-line-names =").unwrap().1;
+    let names = names.split_once(';').unwrap().0.split('"');
+    names.skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_images_device_trees_name_the_lines_that_their_board_files_drive() {
+    // The maker's numbers of a controller begin at `base`.
+    type Controllers = &'static [(&'static str, u32, usize)];
+    let am335x: Controllers = &[("gpio0", 0, 32), ("gpio1", 32, 32), ("gpio3", 96, 32)];
+    let a113d: Controllers = &[("gpio", 411, 86)];
+    for (board, rules, tree, controllers) in [
+        (
+            include_str!("../board/boards/am335x-s19jpro.toml"),
+            include_str!("../buildroot/board/am335x/lines.sed"),
+            include_str!("../buildroot/board/am335x/dts/ti/omap/am335x-control-board.dts"),
+            am335x,
+        ),
+        (
+            include_str!("../board/boards/a113d-s19jpro.toml"),
+            include_str!("../buildroot/board/a113d/lines.sed"),
+            include_str!("../buildroot/board/a113d/dts/amlogic/meson-axg-control-board.dts"),
+            a113d,
+        ),
+    ] {
+        let mut text = board.to_owned();
+        for (number, name) in renamed(rules) {
+            let here = controllers.iter().find_map(|(controller, base, count)| {
+                let names = line_names(tree, controller);
+                assert_eq!(names.len(), *count, "{controller}");
+                let place = number.checked_sub(*base)?;
+                names.get(place as usize).cloned()
+            });
+            assert_eq!(here.as_deref(), Some(&*name), "line {number}");
+            text = text.replace(
+                &format!("number = {number} "),
+                &format!("name = \"{name}\" "),
+            );
+        }
+        let model = |line: &&str| !line.starts_with("device_tree = ");
+        let text: Vec<&str> = text.lines().filter(model).collect();
+        let text = text.join("\n");
+        assert!(!text.contains("number = "), "{text}");
+        BoardFile::parse(&text, "the image's board file").unwrap();
+    }
 }

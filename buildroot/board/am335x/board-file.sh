@@ -1,0 +1,4 @@
+#!/bin/sh
+set -eu
+here="$(dirname "$0")"
+exec "$here/../common/board-file.sh" "$1" am335x-s19jpro "$here/lines.sed"

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Holds what the Buildroot tree gives to Linux to a real Linux:
+#
+#   tests/image/kernel-check.sh [FOLDER]      default: target/kernel-source
+#
+# The device trees of the boards compile against the kernel's own without a warning, and each option of the fragments is taken by the
+# configuration that its board starts from: what has no such option, or an unmet dependency, is dropped without a word. The kernel is
+# Debian's 6.12, of whose source only the describing parts are unpacked; the images use a newer one.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. deploy/cross/debian.sh
+folder=$(realpath --canonicalize-missing "${1:-target/kernel-source}")
+boards=$PWD/buildroot/board
+
+say() { echo "kernel: $*"; }
+
+if ! debian_complete "$folder" tests/image/kernel-check.sh deploy/cross/debian.sh; then
+    debian_host
+    for program in make gcc bison flex xz dtc arm-linux-gnueabihf-gcc aarch64-linux-gnu-gcc; do
+        command -v "$program" >/dev/null && continue
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update --quiet >/dev/null
+        apt-get install --yes --quiet --no-install-recommends make gcc libc6-dev bison flex xz-utils \
+            device-tree-compiler gcc-arm-linux-gnueabihf gcc-aarch64-linux-gnu >/dev/null
+        break
+    done
+    rm -rf "$folder"
+    mkdir -p "$folder/source"
+    say "downloading the source of Linux"
+    debian_begin "$folder" trixie
+    debian_only "$folder/debs" linux-source-6.12
+    debian_unpack "$folder/debs" "$folder/package"
+    # shellcheck disable=SC2016 # patterns of tar
+    tar --extract --strip-components 1 --directory "$folder/source" --file "$folder"/package/usr/src/linux-source-6.12.tar.xz \
+        --wildcards --no-anchored 'Kconfig*' 'linux-source-6.12/Makefile' 'linux-source-6.12/scripts/*' \
+        'linux-source-6.12/arch/arm*/configs/*' 'linux-source-6.12/arch/arm*/Makefile' 'linux-source-6.12/arch/arm*/boot/dts/*' \
+        'linux-source-6.12/include/dt-bindings/*' 'linux-source-6.12/tools/include/*'
+    rm -rf "$folder/debs" "$folder/package" "$folder/apt"
+    debian_done "$folder" tests/image/kernel-check.sh deploy/cross/debian.sh
+fi
+source=$folder/source
+work=$(mktemp --directory)
+trap 'rm -rf "$work"' EXIT
+failures=0
+
+# The tree lies where Buildroot copies it: beside the kernel's own of the same maker.
+compile() { # compile ARCHITECTURE BOARD TREE
+    local trees=$source/arch/$1/boot/dts place tree=$boards/$2/dts/$3
+    place=$trees/$(dirname "$3")
+    cpp -nostdinc -undef -D__DTS__ -x assembler-with-cpp -I "$source/scripts/dtc/include-prefixes" -I "$place" "$tree" "$work/tree.dts"
+    # The kernel's own makefile leaves these out as well: its trees are full of them.
+    dtc -I dts -O dtb -i "$place" -W no-unit_address_vs_reg -W no-avoid_unnecessary_addr_size -W no-alias_paths \
+        -W no-graph_child_address -W no-simple_bus_reg -W no-unique_unit_address -W no-interrupt_provider -o "$work/tree.dtb" "$work/tree.dts" 2>"$work/said" ||
+        true
+    if [ -s "$work/said" ] || [ ! -s "$work/tree.dtb" ]; then
+        cat "$work/said"
+        say "$3 is not clean"
+        failures=$((failures + 1))
+    else
+        say "$3 compiles, $(stat --format %s "$work/tree.dtb") bytes"
+    fi
+    rm -f "$work/tree.dtb"
+}
+
+take() { # take ARCHITECTURE COMPILER DEFCONFIG FRAGMENT ...
+    local arch=$1 cross=$2 defconfig=$3 output=$work/$3 option wanted=0
+    shift 3
+    mkdir "$output"
+    local make=(make --silent --directory "$source" O="$output" ARCH="$arch" CROSS_COMPILE="$cross")
+    "${make[@]}" "$defconfig" >/dev/null 2>"$work/said" || { cat "$work/said"; exit 1; }
+    (cd "$source" && KCONFIG_CONFIG=$output/.config scripts/kconfig/merge_config.sh -m -O "$output" "$output/.config" "$@") >/dev/null
+    "${make[@]}" olddefconfig >/dev/null 2>&1
+    while read -r option; do
+        wanted=$((wanted + 1))
+        case $option in
+        *=n) ! grep --quiet "^${option%=n}=" "$output/.config" ;;
+        *) grep --quiet --line-regexp --fixed-strings "$option" "$output/.config" ;;
+        esac || { say "$defconfig does not take $option"; failures=$((failures + 1)); }
+    done < <(grep --no-filename '^CONFIG_' "$@")
+    say "$defconfig of $arch: $wanted options looked for"
+}
+
+compile arm am335x ti/omap/am335x-control-board.dts
+compile arm64 a113d amlogic/meson-axg-control-board.dts
+common=$boards/common/linux.fragment
+take arm arm-linux-gnueabihf- omap2plus_defconfig "$common" "$boards/am335x/linux.fragment"
+take arm arm-linux-gnueabihf- multi_v7_defconfig "$common"
+take arm64 aarch64-linux-gnu- defconfig "$common" "$boards/a113d/linux.fragment"
+[ "$failures" = 0 ] || { say "$failures found"; exit 1; }
