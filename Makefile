@@ -5,9 +5,9 @@ KNOTS ?= target/peers/knots
 POOLS ?= target/peers/pools
 SV2 ?= target/peers/sv2
 
-.PHONY: check fmt clippy fuzz test node pools sv2-peers gates demo-smoke peers page-test bench msrv
+.PHONY: check fmt clippy fuzz test test-firmware node pools sv2-peers gates demo-smoke peers page-test bench msrv
 
-check: fmt clippy scripts gates node pools test fuzz instructions msrv demo-smoke peers page-test
+check: fmt clippy scripts gates node pools test test-firmware fuzz instructions msrv demo-smoke peers page-test
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -25,6 +25,10 @@ fuzz:
 # The README's test command.
 test:
 	$(CARGO) test --workspace
+
+# What differs where the firmware's features are all there is.
+test-firmware:
+	$(CARGO) test --no-default-features --features firmware --lib --test pool_test
 
 # A real Bitcoin node for tests/solo_node.rs; a no-op when it is there already.
 node:
