@@ -5,6 +5,7 @@ use super::places::keeper_directory;
 use crate::chain::ticket_mask::SILICON_ZERO_BITS;
 use crate::chain::{Pacing, TicketMask};
 use crate::config::Config;
+use crate::keeper::HashesDue;
 use crate::miner::{ChipTraits, UartOpener};
 use cgminer_board::file::{BoardFile, Catalog};
 use cgminer_board::recognise::{
@@ -42,6 +43,8 @@ pub struct Machine {
     pub unknown: Option<String>,
     /// What of it could not be opened to look at it.
     pub broken: Option<String>,
+    /// What emulated chips are to do, where whoever plays them is in this process.
+    pub hashes_due: Option<HashesDue>,
     _lock: Lock,
 }
 
@@ -79,6 +82,7 @@ impl Machine {
             emulated,
             unknown: found.unknown,
             broken: found.broken,
+            hashes_due: None,
             _lock: lock,
         }
     }
@@ -385,19 +389,21 @@ pub mod emulation {
         if let Some(path) = &wishes.control {
             let listener = transport::listen(path)
                 .map_err(|error| failed(&format_args!("{}: {error}", path.display())))?;
-            tokio::spawn(cgminer_emulator::control::serve(listener, control));
+            tokio::spawn(cgminer_emulator::control::serve(listener, control.clone()));
         }
         let mut devices = machine.devices();
         let uarts = machine.uarts();
         let running = machine.spawn_thread().map_err(|error| failed(&error))?;
+        let mut machine = Machine::found(
+            find(config, &mut devices),
+            Arc::new(Mutex::new(devices)),
+            chips(Some(hardwired_zero_bits), Pacing::EMULATED),
+            true,
+            lock,
+        );
+        machine.hashes_due = Some(Arc::new(move |chain| control.hashes_due(chain.into())));
         Ok(Emulation {
-            machine: Machine::found(
-                find(config, &mut devices),
-                Arc::new(Mutex::new(devices)),
-                chips(Some(hardwired_zero_bits), Pacing::EMULATED),
-                true,
-                lock,
-            ),
+            machine,
             hardwired_zero_bits,
             uarts,
             _running: running,

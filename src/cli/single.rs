@@ -116,6 +116,7 @@ pub async fn open(machine: &Machine, config: &Config) -> keeper::Machine {
     let mut kept = kept.unwrap_or_else(|| {
         keeper::hardware::open_what_is_there(board, &mut *machine.devices(), &choices)
     });
+    kept.hashes_due.clone_from(&machine.hashes_due);
     let settings = &mut kept.settings;
     let refusal = recognised.refusal.as_ref().map(ToString::to_string);
     settings.unknown = machine.unknown.clone().or(refusal);

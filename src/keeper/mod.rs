@@ -38,5 +38,5 @@ pub mod worker;
 pub mod workers;
 
 pub use crate::link::{Cause, KeeperStatus, State, cause, status};
-pub use setup::{Ended, KeeperError, Machine, Setup};
+pub use setup::{Ended, HashesDue, KeeperError, Machine, Setup};
 pub use task::run;

@@ -150,6 +150,7 @@ mod tests {
                 reset_held: None,
                 present,
                 hash_board: None,
+                hashes_due: None,
             };
             let told = remarks.of_boards(&[chain], at(second));
             lines.extend(told.into_iter().map(|line| (second, line)));

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::watch;
 
+/// How many hashes the chips of a chain together had to compute so far, by the word of who emulates them.
+pub type HashesDue = Arc<dyn Fn(u8) -> Option<f64> + Send + Sync>;
+
 /// A machine to keep.
 pub struct Machine {
     /// What the guard has to know of it.
@@ -18,6 +21,8 @@ pub struct Machine {
     pub workers: Vec<Box<dyn Worker>>,
     /// The watchdog behind the keeper.
     pub watchdog: Option<Box<dyn Watchdog>>,
+    /// What emulated chips are to do; none for silicon, where their clock says it.
+    pub hashes_due: Option<HashesDue>,
 }
 
 /// Where the keeper keeps and listens.

@@ -67,6 +67,7 @@ impl Guard {
             reset_held: self.applied.resets.get(index).copied().flatten(),
             present: self.present.get(index).copied().flatten(),
             hash_board: self.settings.hash_boards.get(index).cloned().flatten(),
+            hashes_due: None,
         }
     }
 

@@ -10,7 +10,7 @@ use super::operator::{self, Asked};
 use super::remarks::Remarks;
 use super::requests::Asker;
 use super::resources::Resources;
-use super::setup::{Ended, KeeperError, Machine, Setup};
+use super::setup::{Ended, HashesDue, KeeperError, Machine, Setup};
 use super::state::State;
 use super::status::{KeeperStatus, WatchdogStatus};
 use super::worker::{self, Epoch, Found, Orders, Report, Reports, Running};
@@ -120,6 +120,7 @@ struct Keeper {
     remarks: Remarks,
     black_box: BlackBox,
     resources: Resources,
+    hashes_due: Option<HashesDue>,
     owners_fans: watch::Receiver<Option<u8>>,
 }
 
@@ -206,6 +207,7 @@ impl Keeper {
             remarks: Remarks::default(),
             black_box: BlackBox::default(),
             resources: Resources::new(Instant::now()),
+            hashes_due: machine.hashes_due,
             owners_fans: setup.owners_fans.clone(),
         })
     }
@@ -498,6 +500,11 @@ impl Keeper {
         };
         let mut status = self.guard.snapshot(watchdog, self.epoch.now());
         status.process = Some(self.resources.at(now));
+        if let Some(due) = &self.hashes_due {
+            for chain in &mut status.chains {
+                chain.hashes_due = due(chain.chain);
+            }
+        }
         let status = Arc::new(status);
         self.remarks.tell(&status, self.epoch.now());
         if let Some(link) = &self.link {

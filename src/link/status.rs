@@ -140,6 +140,9 @@ pub struct ChainSafety {
     pub present: Option<bool>,
     /// Name and serial number in the hash board's EEPROM, read when the keeper started; null when it could not be.
     pub hash_board: Option<String>,
+    /// Hashes that its chips together had to compute so far, by the word of the emulator that plays them; null for silicon,
+    /// and for emulated chips at the end of real lines.
+    pub hashes_due: Option<f64>,
 }
 
 /// One fan.

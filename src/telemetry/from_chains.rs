@@ -1,9 +1,10 @@
 //! What the chain tasks tell, in the Snapshot's shape.
 
+use super::chip_health::ChipHealth;
 use super::from_keeper;
 use super::hash_rate::WindowRate;
 use super::recorder::LastSeen;
-use super::snapshot::{Chain, ChainShares, Chip, ChipHealth};
+use super::snapshot::{Chain, ChainShares, Chip};
 use super::state::SWITCHED_OFF;
 use crate::chain::status::{ChainPhase, ChainStatus};
 use crate::link::KeeperStatus;

@@ -23,7 +23,7 @@ const SLOTS: u32 = 60;
 /// 2^256.
 const MOST_HASHES: f64 = 1.157_920_892_373_162e77;
 /// Standard deviations that hold 95 % of a normal distribution.
-const Z_95: f64 = 1.96;
+pub(super) const Z_95: f64 = 1.96;
 
 /// The rate over one window.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -186,7 +186,7 @@ impl Sums {
 }
 
 /// Lower 97.5 % bound of a Poisson mean after `count` events (Wilson and Hilferty's approximation of the exact one).
-fn poisson_lower(count: f64) -> f64 {
+pub(super) fn poisson_lower(count: f64) -> f64 {
     if count < 1.0 {
         return 0.0;
     }
@@ -194,7 +194,7 @@ fn poisson_lower(count: f64) -> f64 {
 }
 
 /// Upper 97.5 % bound of a Poisson mean after `count` events.
-fn poisson_upper(count: f64) -> f64 {
+pub(super) fn poisson_upper(count: f64) -> f64 {
     let next = count + 1.0;
     next * (1.0 - 1.0 / (9.0 * next) + Z_95 / (3.0 * next.sqrt())).powi(3)
 }

@@ -4,6 +4,8 @@
 //! for an observer and nothing is copied while nobody looks.
 
 pub mod alerts;
+mod chip_health;
+mod dues;
 mod events;
 mod from_chains;
 mod from_keeper;
@@ -27,6 +29,7 @@ mod tuner;
 pub use crate::chain::status::ChainPhase;
 pub use crate::link::process::{Process, ProcessReader};
 pub use alerts::{Alert, AlertLimits, Notice, Rule};
+pub use chip_health::{ChipHealth, Verdict};
 pub use events::{Event, EventKind, Severity};
 pub use from_chains::ChainInput;
 pub use hash_rate::{HashRateMeter, WindowRate};

@@ -1,10 +1,12 @@
 //! What only shows over time: hashrate, the health of chips, events, and when each room was last heard.
 
+use super::chip_health::ChipHealth;
+use super::dues::{Dues, Word};
 use super::events::{EventRing, Seen, changes};
 use super::from_pools;
 use super::hash_rate::{HashRateMeter, WindowRate};
-use super::snapshot::ChipHealth;
 use crate::chain::status::{ChainPhase, ChainStatus};
+use crate::link::KeeperStatus;
 use cgminer_hal::units::HashRate;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,8 +16,6 @@ use tokio::time::Instant;
 const HEALTH_STEPS: usize = 15;
 /// One step.
 const HEALTH_STEP: Duration = Duration::from_secs(60);
-/// Nonces that a chip must be expected to find before its health is told: with 25, chance alone stays within 40 %.
-const HEALTH_LEAST_NONCES: f64 = 25.0;
 
 /// Everything that is kept between looks.
 pub struct Recorder {
@@ -35,9 +35,9 @@ pub struct Recorder {
 struct ChainRecord {
     meter: Option<HashRateMeter>,
     credited: (f64, u64),
-    /// Nonces that each chip should have found, by its frequency over time.
+    dues: Dues,
+    /// Nonces that each chip should have found.
     expected: f64,
-    expected_at: Option<Instant>,
     /// Counts of each past minute, oldest first.
     steps: VecDeque<Step>,
     /// When it was last seen with more good nonces than before.
@@ -88,7 +88,8 @@ impl Recorder {
             .resize_with(seen.chains.len(), ChainRecord::default);
         for (record, status) in self.chains.iter_mut().zip(&seen.chains) {
             record.note(status, now);
-            record.credit(status, now);
+            let word = Word::of(seen.keeper.as_deref(), status.chain);
+            record.credit(status, word, now);
             record.step(status, now);
         }
         if let Some(keeper) = &seen.keeper {
@@ -154,10 +155,24 @@ impl Recorder {
 
     /// Health of one chip, from the nonces that it should have found.
     pub fn chip_health(&self, chain: usize, chip: usize, now: Instant) -> ChipHealth {
-        self.chains
-            .get(chain)
-            .map(|record| record.health(chip, now))
-            .unwrap_or_default()
+        self.chains.get(chain).map_or_else(
+            || ChipHealth::of(0, Some(0.0), 0, 0),
+            |record| record.health(chip, now),
+        )
+    }
+
+    /// What a chain's chips should do in a second; none while they are in reset, and when nobody knows.
+    pub fn nominal(
+        &self,
+        index: usize,
+        status: &ChainStatus,
+        keeper: Option<&KeeperStatus>,
+        now: Instant,
+    ) -> Option<HashRate> {
+        let word = Word::of(keeper, status.chain);
+        let unseen = Dues::default();
+        let record = self.chains.get(index).map(|record| &record.dues);
+        record.unwrap_or(&unseen).rate(word, status, now)
     }
 
     /// Takes the growth of the pools' counters. The clock starts when a chain first works for a pool: the time that power-up
@@ -196,7 +211,7 @@ impl ChainRecord {
     }
 
     /// Takes the growth of a chain's counters, from its first nonce on.
-    fn credit(&mut self, status: &ChainStatus, now: Instant) {
+    fn credit(&mut self, status: &ChainStatus, word: Word, now: Instant) {
         let counted = (status.counters.hashes, status.counters.nonces);
         let before = std::mem::replace(&mut self.credited, counted);
         if let Some(meter) = &mut self.meter {
@@ -208,12 +223,9 @@ impl ChainRecord {
         } else if status.frequency.is_some() && counted.1 > 0 {
             self.meter = Some(HashRateMeter::new(now));
         }
-        let since = self
-            .expected_at
-            .replace(now)
-            .map_or(Duration::ZERO, |at| now - at);
-        if let (Some(HashRate(nominal)), true) = (status.nominal_hash_rate, counted.1 > 0) {
-            let nonces = nominal * since.as_secs_f64() / (counted.0 / counted.1 as f64);
+        let due = self.dues.grow(word, status, now);
+        if counted.1 > 0 {
+            let nonces = due / (counted.0 / counted.1 as f64);
             self.expected += nonces / status.chips.len().max(1) as f64;
         }
     }
@@ -239,19 +251,17 @@ impl ChainRecord {
 
     fn health(&self, chip: usize, now: Instant) -> ChipHealth {
         let (Some(oldest), Some(newest)) = (self.steps.front(), self.steps.back()) else {
-            return ChipHealth::default();
+            return ChipHealth::of(0, Some(0.0), 0, 0);
         };
         let count = |step: &Step| step.nonces.get(chip).copied().unwrap_or(0);
         let expected = newest.expected - oldest.expected;
         let nonces = count(newest).saturating_sub(count(oldest));
-        let percent = 100.0 * f64::from(nonces) / expected;
-        ChipHealth {
-            window_s: (newest.at - oldest.at).as_secs(),
-            age_s: now.saturating_duration_since(newest.at).as_secs(),
+        ChipHealth::of(
             nonces,
-            expected,
-            percent: (expected >= HEALTH_LEAST_NONCES).then_some(percent),
-        }
+            (!self.dues.is_unknown()).then_some(expected),
+            (newest.at - oldest.at).as_secs(),
+            now.saturating_duration_since(newest.at).as_secs(),
+        )
     }
 }
 
@@ -337,7 +347,7 @@ mod tests {
             None,
             "within the first minute"
         );
-        assert_eq!(recorder.chip_health(7, 7, now), ChipHealth::default());
+        assert_eq!(recorder.chip_health(7, 7, now).percent, None);
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub fn keeper() -> KeeperStatus {
             reset_held: Some(false),
             present: Some(true),
             hash_board: None,
+            hashes_due: None,
         }],
         fans: vec![FanStatus {
             name: "front".into(),

@@ -4,6 +4,7 @@
 //! [`Measured`]; what nobody knows is null.
 
 use super::alerts::Alert;
+use super::chip_health::ChipHealth;
 use super::hash_rate::WindowRate;
 use super::measured::Measured;
 use super::storage::Storage;
@@ -198,7 +199,8 @@ pub struct Latched {
 pub struct HashRateReport {
     /// Over each window, shortest first; empty before the first work.
     pub windows: Vec<WindowRate>,
-    /// What the chips should do at their frequency, in H/s; null while all are in reset.
+    /// What the chips should do at their frequency, in H/s, of emulated ones what they are made to do; null while all are in
+    /// reset, and when nobody knows.
     pub nominal: Option<HashRate>,
 }
 
@@ -343,7 +345,8 @@ pub struct Chain {
     pub baud: Baud,
     /// Hashrate that its nonces prove, over each window; empty before the first work.
     pub hash_rate: Vec<WindowRate>,
-    /// What the chips should do at their frequency, in H/s; null while they are in reset.
+    /// What the chips should do at their frequency, in H/s, of emulated ones what they are made to do; null while they are in
+    /// reset, and when nobody knows.
     pub nominal: Option<HashRate>,
     /// Temperature of its chips: what the hottest of its sensors reads, raised to the chip.
     pub temperature: Measured<Celsius>,
@@ -379,21 +382,6 @@ pub struct Chip {
     pub health: ChipHealth,
     /// Counts since the start.
     pub counters: ChipCounters,
-}
-
-/// What a chip found of what it should have found at its frequency, over the past minutes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct ChipHealth {
-    /// Seconds that were looked at.
-    pub window_s: u64,
-    /// Seconds since their end.
-    pub age_s: u64,
-    /// Good nonces found.
-    pub nonces: u32,
-    /// Good nonces that a chip without fault finds in that time on average.
-    pub expected: f64,
-    /// The one in per cent of the other; null until so many are expected that chance matters little.
-    pub percent: Option<f64>,
 }
 
 /// One fan.

@@ -103,13 +103,17 @@ impl SnapshotSource {
         let uptime = now.saturating_duration_since(shared.started);
         let Seen {
             keeper,
-            chains,
+            mut chains,
             pools,
         } = shared.seen();
         let keeper = keeper.as_deref();
         let mut recorder = shared.recorder();
         if let Some(keeper) = keeper {
             recorder.hear_keeper(keeper.sequence, now);
+        }
+        for (index, chain) in chains.iter_mut().enumerate() {
+            // Of emulated chips their clock says nothing.
+            chain.nominal_hash_rate = recorder.nominal(index, chain, keeper, now);
         }
         let heard = recorder.keeper_silence(now);
         let accepted = recorder.accepted(now);

@@ -87,7 +87,7 @@ async def by_pyasic(host):
     assert data.is_mining and not data.errors, data.errors
     assert data.expected_chips == data.total_chips == CHIPS * CHAINS
     watch.holds("hashrate", data.hashrate.rate * 1e12, rate_of_all, 0.03)
-    watch.holds("nominal", data.expected_hashrate.rate * 1e12, lambda s: s["hash_rate"]["nominal"], 1e-6)
+    watch.holds("nominal", data.expected_hashrate.rate * 1e12, lambda s: s["hash_rate"]["nominal"], 0.03)
     watch.holds("uptime", data.uptime, lambda s: s["machine"]["uptime_s"], 0.05)
     assert len(data.hashboards) == CHAINS and len(data.fans) == FANS
     for index, board in enumerate(data.hashboards):
@@ -115,7 +115,7 @@ async def by_asic_rs(host):
     assert data.is_mining and not data.light_flashing
     assert data.expected_chips == data.total_chips == CHIPS * CHAINS
     watch.holds("hashrate", data.hashrate.value * 1e12, rate_of_all, 0.03)
-    watch.holds("nominal", data.expected_hashrate.value * 1e12, lambda s: s["hash_rate"]["nominal"], 1e-6)
+    watch.holds("nominal", data.expected_hashrate.value * 1e12, lambda s: s["hash_rate"]["nominal"], 0.03)
     assert len(data.hashboards) == CHAINS and len(data.fans) == FANS
     for board in data.hashboards:
         index = board.position

@@ -10,6 +10,7 @@
 
 mod boards;
 mod cases;
+mod chip_health;
 mod document;
 mod log;
 mod rig;

@@ -2,15 +2,13 @@
 import { at, known, put } from "/page/text.js";
 import { ask } from "/page/ask.js";
 
-function chipClass(percent) {
-  if (percent === null) return "chip none";
-  return percent >= 80 ? "chip good" : percent >= 50 ? "chip fair" : "chip poor";
-}
-
 function describeChip(chain, chip) {
   const { health, counters } = chip;
-  return `Chain ${chain.chain}, chip ${chip.index}${chip.domain === null ? "" : `, domain ${chip.domain}`}: ${known(health.percent, (p) => `${p.toFixed(0)} %`)}, `
-    + `${health.nonces} nonces of ${health.expected.toFixed(0)} expected, ${counters.mismatches} errors`;
+  const found = health.percent === null
+    ? `unknown: ${health.reason}`
+    : `${health.percent.toFixed(0)} %, surely between ${health.lower.toFixed(0)} and ${health.upper.toFixed(0)} %`;
+  return `Chain ${chain.chain}, chip ${chip.index}${chip.domain === null ? "" : `, domain ${chip.domain}`}: ${found}; `
+    + `${health.nonces} nonces of ${known(health.expected, (n) => n.toFixed(0))} expected, ${counters.mismatches} errors`;
 }
 
 // The map is built once and coloured again, so that the focus stays.
@@ -25,7 +23,7 @@ function showChips(chains) {
   chains.flatMap((chain) => chain.chips.map((chip) => [chain, chip])).forEach(([chain, chip], index) => {
     const field = fields[index];
     const text = describeChip(chain, chip);
-    field.className = chipClass(chip.health.percent);
+    field.className = `chip ${chip.health.verdict}`;
     field.title = text;
     field.setAttribute("aria-label", text);
   });

@@ -107,12 +107,11 @@ fn map(chain: &Value) -> Vec<String> {
         .as_array()
         .into_iter()
         .flatten()
-        .map(|chip| match chip["health"]["percent"].as_f64() {
-            None => '?',
-            Some(percent) if percent >= 90.0 => '#',
-            Some(percent) if percent >= 70.0 => '+',
-            Some(percent) if percent >= 50.0 => '-',
-            Some(_) => '!',
+        .map(|chip| match chip["health"]["verdict"].as_str() {
+            Some("good") => '#',
+            Some("fair") => '-',
+            Some("poor") => '!',
+            _ => '?',
         })
         .collect();
     letters
@@ -164,18 +163,17 @@ mod tests {
     #[test]
     fn each_chip_is_a_letter_of_its_health() {
         let health = [
-            json!(95.0),
-            json!(75.0),
-            json!(55.0),
-            json!(5.0),
-            json!(null),
+            json!("good"),
+            json!("fair"),
+            json!("poor"),
+            json!("unknown"),
         ];
         let chips: Vec<Value> = health
             .iter()
-            .map(|percent| json!({"health": {"percent": percent}}))
+            .map(|verdict| json!({"health": {"verdict": verdict}}))
             .collect();
         let lines = machine(&json!({}), &json!([{"chain": 2, "chips": chips}]));
-        assert!(lines.contains(&"chain 2   0  #+-!?".into()), "{lines:?}");
+        assert!(lines.contains(&"chain 2   0  #-!?".into()), "{lines:?}");
         let many = json!([{"chain": 0, "chips": vec![json!({}); 126]}]);
         let rows = machine(&json!({}), &many);
         assert_eq!(rows.iter().filter(|line| line.contains("??")).count(), 2);

@@ -106,6 +106,7 @@ fn assemble(
         settings: settings::guard(board, board.supply.as_ref(), choices),
         workers,
         watchdog: None,
+        hashes_due: None,
     };
     (machine, failures)
 }

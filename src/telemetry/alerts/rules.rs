@@ -254,9 +254,7 @@ fn board(chain: &Chain, limits: &AlertLimits, findings: &mut Findings) {
         usize::from(chain.chips_expected.saturating_sub(found))
     });
     let below = |limit: f64| {
-        let ill = |chip: &&crate::telemetry::Chip| {
-            chip.health.percent.is_some_and(|health| health < limit)
-        };
+        let ill = |chip: &&crate::telemetry::Chip| chip.health.is_below(limit);
         chain.chips.iter().filter(ill).count()
     };
     let weak = below(limits.chip_health_percent);

@@ -2,7 +2,7 @@ use super::*;
 use crate::chain::status::ChainPhase;
 use crate::telemetry::samples::Rooms;
 use crate::telemetry::snapshot::{Latched, MachineState, Restarts};
-use crate::telemetry::{Measured, Storage, WindowRate};
+use crate::telemetry::{ChipHealth, Measured, Storage, WindowRate};
 use cgminer_hal::units::{HashRate, Millivolts};
 use proptest::prelude::*;
 
@@ -143,7 +143,7 @@ fn illnesses() -> Vec<(Rule, &'static str, Break)> {
             machine.chains[0].chips_found = Some(1);
         }),
         (Rule::DegradedBoard, "chain 0", |machine| {
-            machine.chains[0].chips[1].health.percent = Some(10.0);
+            machine.chains[0].chips[1].health = ChipHealth::of(10, Some(100.0), 840, 0);
         }),
         (Rule::Halted, "keeper", |machine| {
             machine.keeper.state = Some("latched".into());

@@ -120,6 +120,9 @@ impl Rig {
             &self.plan.choices,
         )
         .unwrap();
+        let control = self.control.clone();
+        machine.hashes_due = Some(Arc::new(move |chain| control.hashes_due(chain.into())));
+        machine.settings.emulated = true;
         machine.workers = machine
             .workers
             .into_iter()
@@ -328,18 +331,23 @@ impl Telemetry {
         if let Some(source) = &*self.shared.source.lock().unwrap() {
             return source.snapshot();
         }
+        self.source(watch::channel(PoolsStatus::default()).1)
+            .snapshot()
+    }
+
+    /// A source of it that has seen nothing yet.
+    pub fn source(&self, pools: watch::Receiver<PoolsStatus>) -> SnapshotSource {
         let chains = self.shared.chains.lock().unwrap().clone();
         let input = |status| ChainInput { domains: 4, status };
         SnapshotSource::new(Inputs {
             board: "emulated".into(),
             emulated: true,
             board_file: None,
-            pools: watch::channel(PoolsStatus::default()).1,
+            pools,
             chains: chains.into_iter().map(input).collect(),
             keeper: self.keeper.clone(),
             directories: Vec::new(),
         })
-        .snapshot()
     }
 }
 

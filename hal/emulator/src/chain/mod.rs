@@ -213,6 +213,12 @@ impl Chain {
         self.search.set_pace(self.now, hashes_per_second);
     }
 
+    /// Hashes that its chips together had to look at so far, each the same part of them. A chip that is dead or stuck did
+    /// not; search that was left out is not among them.
+    pub fn hashes_due(&self) -> f64 {
+        self.search.hashes_due()
+    }
+
     /// Leaves out the search that was due before this time: under a real clock, time that is lost stays lost.
     pub fn skip_search_to(&mut self, time: Duration) {
         self.search.skip_to(nanos(time));

@@ -51,6 +51,8 @@ pub(super) struct Search {
     /// One unit is one core at one place, all its sub-cores.
     unit_nanos: f64,
     unit: u64,
+    /// Units whose turn has come.
+    units_due: u64,
     active: bool,
     cache: Option<Batch>,
     /// When each stuck core may repeat itself again.
@@ -75,6 +77,7 @@ impl Search {
             zero_bits: settings.hardwired_zero_bits.min(32),
             unit_nanos: f64::from(settings.chip.subcores()) * 1e9 / rate,
             unit: 0,
+            units_due: 0,
             active: false,
             cache: None,
             repeats: BTreeMap::new(),
@@ -101,6 +104,11 @@ impl Search {
         self.unit = self.unit.max((time as f64 / self.unit_nanos) as u64);
     }
 
+    /// Hashes that all chips together had to look at so far.
+    pub(super) fn hashes_due(&self) -> f64 {
+        self.units_due as f64 * f64::from(self.kind.subcores())
+    }
+
     /// When the next unit is due.
     pub(super) fn next_unit(&self) -> Option<u64> {
         self.active
@@ -113,6 +121,7 @@ impl Search {
         let core = (self.unit / count % u64::from(self.kind.cores())) as u32;
         let index = (self.unit % count) as usize;
         self.unit += 1;
+        self.units_due += 1;
         if !around.faults.reaches(index) {
             return;
         }

@@ -46,6 +46,8 @@ impl Machine {
                 line.set(*active_is_high != gone);
             }
             wired.exchange(now);
+            let due = wired.chain.hashes_due();
+            self.world.with(|world| world.set_hashes_due(index, due));
             next = next.min(wired.due(now));
         }
         next
@@ -122,6 +124,12 @@ impl World {
     fn set_load(&mut self, chain: usize, load: Load) {
         if let Some(slot) = self.loads.get_mut(chain) {
             *slot = load;
+        }
+    }
+
+    fn set_hashes_due(&mut self, chain: usize, hashes: f64) {
+        if let Some(slot) = self.hashes_due.get_mut(chain) {
+            *slot = hashes;
         }
     }
 

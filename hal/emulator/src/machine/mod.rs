@@ -288,6 +288,13 @@ impl Control {
         self.world.with(|world| world.truth())
     }
 
+    /// Hashes that the chips of a chain together had to look at since the machine was switched on, each the same part of
+    /// them: what chips without fault deliver, whatever the computer spares for them. None when there is no such chain.
+    pub fn hashes_due(&self, chain: usize) -> Option<f64> {
+        self.world
+            .with(|world| world.hashes_due.get(chain).copied())
+    }
+
     /// The machine's time.
     pub fn now(&self) -> Duration {
         self.world.now()

@@ -58,6 +58,8 @@ pub struct World {
     steps: u64,
     pub(super) boards: Vec<Board>,
     pub(super) loads: Vec<Load>,
+    /// Hashes that the chips of each chain had to look at so far.
+    pub(super) hashes_due: Vec<f64>,
     /// Loads to pretend instead, while the chips are powered and out of reset.
     pub(super) pretended: Vec<Option<Load>>,
     pub(super) fans: Vec<FanUnit>,
@@ -184,6 +186,7 @@ impl World {
         Self {
             steps: 0,
             loads: vec![Load::default(); boards.len()],
+            hashes_due: vec![0.0; boards.len()],
             pretended: vec![None; boards.len()],
             boards,
             fans,
