@@ -10,6 +10,9 @@ const { chromium } = require("playwright-core");
 const { ADDRESS, TOKEN, PICTURES } = process.env;
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const PATIENCE = 20000;
+// For what the machine or the page looks at now and then only.
+const MOMENTS = 60000;
+const MINUTES = 180000;
 const HOSTILE = "<img src=x onerror=\"window.hit=1\"><script>window.hit=1</script>";
 
 async function main() {
@@ -45,10 +48,10 @@ async function main() {
 const text = (page, selector) => page.locator(selector).innerText();
 
 // Waits until an element's text is as wanted.
-async function until(page, selector, pattern) {
+async function until(page, selector, pattern, timeout = PATIENCE) {
   try {
     await page.waitForFunction(([where, wanted]) => new RegExp(wanted).test(document.querySelector(where)?.innerText ?? ""),
-      [selector, pattern.source]);
+      [selector, pattern.source], { timeout });
   } catch {
     assert.fail(`${selector}: "${await text(page, selector)}" does not become ${pattern}`);
   }
@@ -179,6 +182,50 @@ async function editsTheConfiguration(page) {
   assert.match(await page.inputValue("#config-text"), /^# by hand/);
 }
 
+async function saveConfiguration(page, text) {
+  await page.fill("#config-text", text);
+  await page.click("#config-form button[type=submit]");
+  await until(page, "#outcome", /^Save the configuration: done/);
+  await until(page, "#config-outcome", /secrets left out/);
+}
+
+// The machine is as warm as it is; what its owner takes for too warm is changed, and changed back.
+async function tellsOfAnAlert(page) {
+  await page.click("#config-load");
+  await until(page, "#config-outcome", /secrets left out/);
+  const before = await page.inputValue("#config-text");
+  await saveConfiguration(page, `${before}\n[alerts]\nhold = 1\ntemperature = 40\n`);
+  await until(page, "#alerts", /since .*chain \d: \d+\.\d C, the limit is 40/, MOMENTS);
+  assert.match(await text(page, "#alert-count"), /^[1-9]\d* now$/);
+  await saveConfiguration(page, `${before}\n[alerts]\nhold = 1\ntemperature = 120\n`);
+  await until(page, "#alerts", /over since .*chain \d: \d+\.\d C, the limit is 40/, MOMENTS);
+  await page.waitForFunction(() => !/(^|\n)since .*the limit is 40/.test(document.querySelector("#alerts").innerText), null, { timeout: MOMENTS });
+  await saveConfiguration(page, before);
+}
+
+// Nobody's laptop is an image with two slots, and a text is no bundle: whoever refuses says so on the page.
+async function refusesAFileThatIsNoBundle(page) {
+  await page.click("#firmware-section summary");
+  await until(page, "#firmware-image", /\S/);
+  await page.setInputFiles("#firmware-file", { name: "holiday.raucb", mimeType: "application/octet-stream", buffer: Buffer.from("no bundle at all") });
+  await page.click("#firmware-form button");
+  await until(page, "#firmware-job", /failed|refus|no updates|cannot|not /);
+  await until(page, "#state", /^mining/);
+}
+
+// Chance is slow: until enough nonces are expected of them, chips are neither good nor ill, and say so.
+async function findsNoIllChips(page) {
+  const counts = () => page.evaluate(() => Object.fromEntries(["good", "fair", "poor", "unknown"]
+    .map((verdict) => [verdict, document.querySelectorAll(`#chips button.${verdict}`).length])));
+  await page.waitForFunction(() => document.querySelectorAll("#chips button.good").length > 0, null, { timeout: MINUTES }).catch(() => {});
+  const told = await counts();
+  console.log(`page: chips: ${JSON.stringify(told)}`);
+  assert.equal(told.poor, 0, await page.evaluate(() => document.querySelector("#chips button.poor")?.title));
+  assert.equal(told.good + told.fair + told.unknown, 378);
+  assert.ok(told.fair < 20, "no more than chance makes");
+  if (told.unknown > 0) assert.match(await page.locator("#chips button.unknown").first().getAttribute("title"), /unknown: too few nonces/);
+}
+
 async function showsLogAndEvents(page) {
   assert.ok(await page.locator("#events li").count() > 3);
   await page.click("#log-section summary");
@@ -240,10 +287,13 @@ const STEPS = [
   ["shows what chains and rail run at", showsTheOperatingPoints],
   ["pauses and resumes", pausesAndResumes],
   ["checks, compares and saves the configuration", editsTheConfiguration],
+  ["tells of an alert and of its end", tellsOfAnAlert],
+  ["refuses a file that is no bundle", refusesAFileThatIsNoBundle],
   ["shows log and events", showsLogAndEvents],
   ["leaves hostile names inert", leavesHostileNamesInert],
   ["fits a phone", fitsAPhone],
   ["goes by keyboard", goesByKeyboard],
+  ["finds no ill chips in a healthy machine", findsNoIllChips],
   ["has no serious fault in light and dark", isAccessible],
 ];
 

@@ -29,11 +29,11 @@ PACKAGE
     : >"$prefix/complete"
 fi
 
-machine_start demo --seconds 420 --api 127.0.0.1:0
+machine_start demo --seconds 900 --api 127.0.0.1:0
 machine_address
 run=$(echo "${TMPDIR:-/tmp}/cgminer-rs-demo-$machine"-*/run)
 token=$("$PROGRAM" token claim --run-directory "$run" | tail -n 1) || fail "the token cannot be claimed"
 machine_mining
 mkdir -p "$prefix/pictures"
 NODE_PATH=$(realpath "$prefix/node_modules") ADDRESS=$address TOKEN=$token PICTURES=$(realpath "$prefix/pictures") \
-    timeout 240 node tests/browser/page.cjs || fail "the page is not as a person needs it"
+    timeout 600 node tests/browser/page.cjs || fail "the page is not as a person needs it"

@@ -2,13 +2,20 @@
 import { at, put } from "/page/text.js";
 import { order } from "/page/ask.js";
 
+let locating = false;
+
+// Somebody else may have asked for it, or ended it.
+export function showLocate(blinks) {
+  locating = blinks === true;
+  put(at("locate"), locating ? "Stop blinking" : "Locate");
+}
+
 export function beginControls(changed) {
   for (const button of document.querySelectorAll("[data-order]")) {
     button.addEventListener("click", () => order(button.textContent, "POST", `/api/v1/control/${button.dataset.order}`));
   }
-  let locating = false;
   at("locate").addEventListener("click", async () => {
-    if (await order(locating ? "Stop blinking" : "Locate", "PUT", "/api/v1/locate", { on: !locating })) locating = !locating;
+    if (await order(locating ? "Stop blinking" : "Locate", "PUT", "/api/v1/locate", { on: !locating })) showLocate(!locating);
   });
   at("token-form").addEventListener("submit", (event) => {
     event.preventDefault();

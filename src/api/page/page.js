@@ -2,7 +2,7 @@
 import { at, duration, put } from "/page/text.js";
 import { askForHistory } from "/page/charts.js";
 import { askForChips } from "/page/chips.js";
-import { beginControls, offerVoltage } from "/page/controls.js";
+import { beginControls, offerVoltage, showLocate } from "/page/controls.js";
 import { askForAlerts, askForLog, beginOwner } from "/page/owner.js";
 import { askForFirmware, beginFirmware } from "/page/firmware.js";
 import { beginPools, showPools } from "/page/pools.js";
@@ -15,8 +15,12 @@ const HISTORY_EVERY = 60000;
 const ALERTS_EVERY = 10000;
 const LOG_EVERY = 3000;
 const LISTEN_AGAIN = 2000;
+// A connection that broke without a word would be listened to for ever.
+const GIVE_UP_AFTER = 15000;
 let lastHeard = 0;
-let needsToken = false;
+let began = Date.now();
+// Why the machine tells nothing, in its own words.
+let refused = "";
 let listening = new AbortController();
 
 // Numbers that stand still must not look alive.
@@ -24,9 +28,9 @@ function watchConnection() {
   const lost = Date.now() - lastHeard > STALE_AFTER;
   document.body.classList.toggle("stale", lost && lastHeard > 0);
   at("connection").classList.toggle("lost", lost);
-  put(at("connection"), lost
-    ? (needsToken ? "a token is needed to read" : lastHeard ? `no connection for ${duration((Date.now() - lastHeard) / 1000)}: these numbers are old` : "connecting")
-    : "live");
+  const old = lastHeard ? `${refused ? "" : "no connection"} for ${duration((Date.now() - lastHeard) / 1000)}: these numbers are old` : "";
+  put(at("connection"), lost ? `${refused}${old}` || "connecting" : "live");
+  if (lost && Date.now() - Math.max(lastHeard, began) > GIVE_UP_AFTER) listening.abort();
 }
 
 function hear(block) {
@@ -43,18 +47,23 @@ function hear(block) {
     showTuner(status);
     showPools(status.pools);
     offerVoltage(status.supply);
+    showLocate(status.keeper.locate);
   } else if (field("event: ") === "events") showEvents(JSON.parse(data));
 }
 
 // The stream is read by fetch, for an EventSource cannot send a token.
 async function listen() {
   listening = new AbortController();
+  began = Date.now();
   const token = sessionStorage.getItem("token");
   try {
     const answer = await fetch("/api/v1/live", {
       headers: token ? { Authorization: `Bearer ${token}` } : {}, signal: listening.signal });
-    needsToken = answer.status === 401;
-    if (answer.ok) {
+    refused = "";
+    if (!answer.ok) {
+      const { error } = await answer.json();
+      refused = `${error.message}; ${error.hint}`;
+    } else {
       // A new stream tells all events anew.
       at("events").replaceChildren();
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();

@@ -4,6 +4,8 @@ import { ask, order } from "/page/ask.js";
 
 const ACTIONS = 12;
 let shown = [];
+// What the form's pool was when it was chosen: others may move pools meanwhile.
+let chosen = null;
 
 export function showPools(pools) {
   shown = pools.list;
@@ -72,11 +74,29 @@ function tell(trial) {
   return parts.join("; ");
 }
 
+// The pool that the form is about; undefined for a new one, null when it is not where it was.
+function target() {
+  const index = at("pool-index").value;
+  if (index === "") return undefined;
+  const pool = shown[index];
+  return pool && chosen && pool.url === chosen.url && pool.user === chosen.user ? pool : null;
+}
+
+function moved() {
+  put(at("pool-outcome"), "the pools have changed since this one was chosen; choose it again");
+}
+
 async function test() {
   const { url, user, password } = fields();
+  const pool = target();
+  if (pool === null) { moved(); return; }
+  // The page does not know the password of a pool that is there already; the machine does.
+  const asIs = pool && !password && pool.url === url && pool.user === user;
   put(at("pool-outcome"), `trying ${url}, for 12 seconds at most ...`);
   try {
-    const answer = await ask("POST", "/api/v1/pools/test", password ? { url, user, password } : { url, user });
+    const answer = asIs
+      ? await ask("POST", `/api/v1/pools/${pool.index}/test`)
+      : await ask("POST", "/api/v1/pools/test", password ? { url, user, password } : { url, user });
     const told = await answer.json();
     put(at("pool-outcome"), answer.ok ? `${url}: ${tell(told)}` : `${url}: ${told.error.message}; ${told.error.hint}`);
   } catch {
@@ -87,16 +107,20 @@ async function test() {
 export function beginPools() {
   at("pool-index").addEventListener("change", () => {
     const pool = shown[at("pool-index").value];
+    chosen = pool ? { url: pool.url, user: pool.user } : null;
     at("pool-url").value = pool ? pool.url : "";
     at("pool-user").value = pool ? pool.user : "";
     at("pool-quota").value = pool ? pool.quota : "";
     at("pool-password").value = "";
   });
-  at("pool-form").addEventListener("submit", (event) => {
+  at("pool-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    const index = at("pool-index").value;
-    if (index === "") order("Add a pool", "POST", "/api/v1/pools", fields());
-    else order(`Change pool ${index}`, "PATCH", `/api/v1/pools/${index}`, fields());
+    const pool = target();
+    if (pool === null) { moved(); return; }
+    put(at("pool-outcome"), "");
+    const wanted = fields();
+    if (!pool) await order("Add a pool", "POST", "/api/v1/pools", wanted);
+    else if (await order(`Change pool ${pool.index}`, "PATCH", `/api/v1/pools/${pool.index}`, wanted)) chosen = wanted;
   });
   at("pool-test").addEventListener("click", () => {
     if (at("pool-form").reportValidity()) test();

@@ -8,12 +8,14 @@ export function showStatus(status) {
   put(at("title"), known(machine.host, (host) => `${machine.board} at ${host}`));
   at("emulated").hidden = !machine.emulated;
   put(at("state"), `${machine.state.replaceAll("_", " ")}: ${machine.reason}`);
+  showLatch(keeper.latched);
   const minute = hashRate.windows[1];
   put(at("rate"), known(minute, (w) => rate(w.rate)));
   put(at("rate-band"), minute ? `${rate(minute.lower)} to ${known(minute.upper, rate)}${minute.settling ? ", settling" : ""}, 1 min` : "no work yet");
   put(at("nominal"), known(hashRate.nominal, rate));
+  put(at("nominal-note"), aboutNominal(hashRate.nominal, machine.emulated, chains));
   const temperatures = chains.map((chain) => chain.temperature.value).filter((t) => t !== null);
-  put(at("hottest"), temperatures.length ? `${Math.max(...temperatures).toFixed(1)} C` : "unknown");
+  put(at("hottest"), temperatures.length ? `${Math.max(...temperatures).toFixed(1)} C` : known(chains[0], (c) => `unknown: ${c.temperature.reason}`));
   put(at("tier"), known(keeper.tier, (tier) => `tier ${tier}, fans ${keeper.fan_mode}`));
   const tellsPower = supply && supply.power.value !== null;
   put(at("power"), tellsPower ? measured(supply.power, 0) : "unknown");
@@ -36,6 +38,21 @@ export function showStatus(status) {
   fill(at("temperatures"), status.temperatures.map((t) => [
     t.name, measured(t.reading, 1), known(t.acted_on, (c) => `${c.toFixed(1)} C`), t.fault || ""]));
   showBringUp(chains);
+}
+
+function aboutNominal(nominal, emulated, chains) {
+  if (nominal === null && chains.every((chain) => chain.frequency === null)) return "all chips are in reset";
+  if (nominal === null) return "the chips are emulated, and nobody says yet what they are to do";
+  return emulated ? "what the emulator has its chips do" : "computed from the frequency";
+}
+
+// A machine that stays off says why, since when, and what ends it.
+function showLatch(latched) {
+  at("latched").hidden = at("clear-latch").hidden = !latched;
+  if (!latched) return;
+  const since = latched.unix_time === null ? "" : ` since ${new Date(latched.unix_time * 1000).toLocaleString()}`;
+  put(at("latched"), `The machine stays off${since}${latched.kept ? ", over a restart" : ""}: ${latched.cause}. Once the cause is seen to and the machine is cool, `
+    + "an admin's token clears it here (once an hour), or \"cgminer-rs latch clear\" on the machine. It begins with a self-check then.");
 }
 
 // A bar for each chain that is on its way up: chips that answered, then the way to its frequency.

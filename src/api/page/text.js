@@ -1,4 +1,6 @@
 // Texts and tables. Texts of the machine and of pools become text nodes, never markup.
+const LONG = 30;
+
 export const at = (id) => document.getElementById(id);
 
 export function put(element, text) {
@@ -40,7 +42,13 @@ export function fill(body, rows, classOf) {
   rows.forEach((cells, index) => {
     const row = body.rows[index] || body.insertRow();
     row.className = classOf ? classOf(index) : "";
-    cells.forEach((text, column) => put(row.cells[column] || row.insertCell(), String(text)));
+    cells.forEach((text, column) => {
+      const cell = row.cells[column] || row.insertCell();
+      put(cell, String(text));
+      // A cell may be too narrow for a long reason.
+      const title = cell.textContent.length > LONG ? cell.textContent : "";
+      if (cell.title !== title) cell.title = title;
+    });
   });
 }
 
