@@ -64,7 +64,7 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
                 emulated: false,
                 unknown: false,
             });
-            drive(machine, (config, recipe), wall, stop).await
+            Box::pin(drive(machine, (config, recipe), wall, stop)).await
         }
     })
 }
