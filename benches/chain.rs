@@ -6,6 +6,8 @@
 )]
 #![allow(clippy::expect_used)] // a bench that cannot start should say so and stop
 
+mod full_block;
+
 use cgminer_hal::emulated::{DeviceUart, uart_pair};
 use cgminer_hal::units::{Baud, Megahertz};
 use cgminer_rs::chain::frame::{
@@ -17,10 +19,7 @@ use cgminer_rs::chain::{
     ChainCommand, ChainEnds, ChainPhase, ChainSettings, ChainStatus, Deadlines, Pacing,
     ResetFuture, ResetLine, RestartPolicy, TicketMask, task,
 };
-use cgminer_rs::work::{
-    ChainIndex, CountedBy, Difficulty, Extranonce2Partition, Job, JobId, SessionId,
-    Target as ShareTarget,
-};
+use cgminer_rs::work::{ChainIndex, Extranonce2Partition, Job};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
@@ -194,25 +193,10 @@ fn drain(device: &DeviceUart, into: &mut Vec<u8>) {
 
 fn job(sequence: u64) -> Arc<Job> {
     Arc::new(Job {
-        session: SessionId(0),
         sequence,
-        id: JobId("bench".into()),
-        version: 0x2000_0000,
-        version_mask: 0x1FFF_E000,
         previous_hash: [sequence as u8; 32],
-        roots: cgminer_rs::work::MerkleRoots::Coinbase,
-        coinbase_prefix: vec![0x21; 86].into(),
-        extranonce2_size: 8,
-        coinbase_suffix: vec![0x43; 106].into(),
-        merkle_branches: (0..12).map(|index| [index; 32]).collect(),
-        nbits: 0x1705_AE3A,
-        ntime: 1_700_000_000,
         ntime_roll_limit: 600,
-        clean: true,
-        share_target: ShareTarget::from_difficulty(Difficulty::ONE),
-        network_target: ShareTarget::HARDEST,
-        received_at: tokio::time::Instant::now(),
-        counted: CountedBy::default(),
+        ..full_block::job()
     })
 }
 

@@ -1,6 +1,4 @@
 //! What a unit of work and a nonce cost: `cargo bench --bench work`.
-//!
-//! The coinbase has 200 bytes and the merkle path 12 branches, as in a full block.
 
 #![allow(
     missing_docs,
@@ -8,38 +6,22 @@
 )]
 #![allow(clippy::expect_used)] // a bench that cannot start should say so and stop
 
+mod full_block;
+
 use cgminer_rs::work::sha256::Midstate;
 use cgminer_rs::work::{
-    ChainIndex, ChipNonce, CountedBy, Difficulty, Extranonce2Partition, Job, JobId, MidstateCount,
-    Registry, SessionId, Target, Ticket, VersionRolling, WorkSource,
+    ChainIndex, ChipNonce, Extranonce2Partition, Job, MidstateCount, Registry, Ticket,
+    VersionRolling, WorkSource,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// ntime is not allowed to roll, so that every unit needs the step that is measured.
 fn job(version_mask: u32) -> Arc<Job> {
     Arc::new(Job {
-        session: SessionId(0),
-        sequence: 1,
-        id: JobId("bench".into()),
-        version: 0x2000_0000,
         version_mask,
-        previous_hash: [0x17; 32],
-        roots: cgminer_rs::work::MerkleRoots::Coinbase,
-        coinbase_prefix: vec![0x21; 86].into(),
-        extranonce2_size: 8,
-        coinbase_suffix: vec![0x43; 106].into(),
-        merkle_branches: (0..12).map(|index| [index; 32]).collect(),
-        nbits: 0x1705_AE3A,
-        ntime: 1_700_000_000,
-        ntime_roll_limit: 0,
-        clean: true,
-        share_target: Target::from_difficulty(Difficulty::ONE),
-        network_target: Target::HARDEST,
-        received_at: Instant::now(),
-        counted: CountedBy::default(),
+        ..full_block::job()
     })
 }
 

@@ -1,13 +1,15 @@
 //! Does one step of work a number of times: `cgminer-instructions STEP TIMES`.
 //!
 //! Whoever counts the instructions of two runs knows what one step costs, whatever the start of a program costs:
-//! `.ci/instructions.sh` does, on the processor of a control board. The job is the one of `benches/work.rs`: a coinbase of 200 bytes
-//! and 12 merkle branches, as in a full block.
+//! `.ci/instructions.sh` does, on the processor of a control board. The job is the one of `benches/work.rs`.
 #![forbid(unsafe_code)]
 
+#[path = "../../full_block/mod.rs"]
+mod full_block;
+
 use cgminer_rs::work::{
-    ChainIndex, ChipNonce, CountedBy, Difficulty, Extranonce2Partition, Job, JobId, MerkleRoots,
-    MidstateCount, Registry, SessionId, Target, Ticket, VersionRolling, WorkSource,
+    ChainIndex, ChipNonce, Extranonce2Partition, Job, MidstateCount, Registry, Ticket,
+    VersionRolling, WorkSource,
 };
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -66,29 +68,11 @@ fn run(step: &str, times: u32) -> Option<()> {
     Some(())
 }
 
-/// ntime is not allowed to roll, so that every unit needs the step that is counted.
 fn source(rolling: VersionRolling, version_mask: u32) -> WorkSource {
     let mut source = WorkSource::new(Extranonce2Partition::WHOLE, rolling);
     source.set_job(Arc::new(Job {
-        session: SessionId(0),
-        sequence: 1,
-        id: JobId("count".into()),
-        version: 0x2000_0000,
         version_mask,
-        previous_hash: [0x17; 32],
-        roots: MerkleRoots::Coinbase,
-        coinbase_prefix: vec![0x21; 86].into(),
-        extranonce2_size: 8,
-        coinbase_suffix: vec![0x43; 106].into(),
-        merkle_branches: (0..12).map(|index| [index; 32]).collect(),
-        nbits: 0x1705_AE3A,
-        ntime: 1_700_000_000,
-        ntime_roll_limit: 0,
-        clean: true,
-        share_target: Target::from_difficulty(Difficulty::ONE),
-        network_target: Target::HARDEST,
-        received_at: Instant::now(),
-        counted: CountedBy::default(),
+        ..full_block::job()
     }));
     source
 }

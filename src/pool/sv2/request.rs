@@ -1,5 +1,6 @@
 //! Frames to a pool. Each function appends one whole frame.
 
+use crate::pool::settings::Sv2Channel;
 use crate::pool::url::PoolUrl;
 use crate::work::{Share, Target};
 use binary_sv2::{B032, GetSize, Serialize, Str0255, U256};
@@ -39,51 +40,42 @@ pub fn setup(out: &mut Vec<u8>, url: &PoolUrl, standard: bool) -> Result<(), Une
     frame(out, message, common::MESSAGE_TYPE_SETUP_CONNECTION, false)
 }
 
-/// Asks for an extended channel.
-pub fn open_extended(
+/// Asks for a channel of this kind.
+pub fn open(
     out: &mut Vec<u8>,
+    kind: Sv2Channel,
     request: u32,
     user: &str,
     hash_rate: f64,
     easiest: Target,
 ) -> Result<(), Unencodable> {
     let easiest = bytes(easiest);
-    let message = mining::OpenExtendedMiningChannel {
-        request_id: request,
-        user_identity: text(user)?,
-        nominal_hash_rate: hash_rate as f32,
-        max_target: U256::from(&easiest),
-        min_extranonce_size: EXTRANONCE_WANTED,
-    };
-    frame(
-        out,
-        message,
-        mining::MESSAGE_TYPE_OPEN_EXTENDED_MINING_CHANNEL,
-        false,
-    )
-}
-
-/// Asks for a standard channel.
-pub fn open_standard(
-    out: &mut Vec<u8>,
-    request: u32,
-    user: &str,
-    hash_rate: f64,
-    easiest: Target,
-) -> Result<(), Unencodable> {
-    let easiest = bytes(easiest);
-    let message = mining::OpenStandardMiningChannel {
-        request_id: request,
-        user_identity: text(user)?,
-        nominal_hash_rate: hash_rate as f32,
-        max_target: U256::from(&easiest),
-    };
-    frame(
-        out,
-        message,
-        mining::MESSAGE_TYPE_OPEN_STANDARD_MINING_CHANNEL,
-        false,
-    )
+    let user_identity = text(user)?;
+    let nominal_hash_rate = hash_rate as f32;
+    let max_target = U256::from(&easiest);
+    match kind {
+        Sv2Channel::Extended => {
+            let message = mining::OpenExtendedMiningChannel {
+                request_id: request,
+                user_identity,
+                nominal_hash_rate,
+                max_target,
+                min_extranonce_size: EXTRANONCE_WANTED,
+            };
+            let kind = mining::MESSAGE_TYPE_OPEN_EXTENDED_MINING_CHANNEL;
+            frame(out, message, kind, false)
+        }
+        Sv2Channel::Standard => {
+            let message = mining::OpenStandardMiningChannel {
+                request_id: request,
+                user_identity,
+                nominal_hash_rate,
+                max_target,
+            };
+            let kind = mining::MESSAGE_TYPE_OPEN_STANDARD_MINING_CHANNEL;
+            frame(out, message, kind, false)
+        }
+    }
 }
 
 /// Tells of another hash rate.

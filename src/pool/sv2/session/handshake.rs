@@ -59,10 +59,7 @@ impl Session {
         };
         let (out, user) = (&mut self.out, &self.settings.pool.user);
         let rate = self.told_rate / self.channels.len().max(1) as f64;
-        let sent = match self.kind {
-            Sv2Channel::Extended => request::open_extended(out, request, user, rate, self.easiest),
-            Sv2Channel::Standard => request::open_standard(out, request, user, rate, self.easiest),
-        };
+        let sent = request::open(out, self.kind, request, user, rate, self.easiest);
         self.unless_sent("OpenMiningChannel", sent);
     }
 
