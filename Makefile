@@ -54,6 +54,7 @@ demo-smoke:
 
 # The tools that owners have, against the running demo; each fetches its tool at the first use.
 peers:
+	tests/peers/defmt.sh
 	tests/peers/promtool.sh
 	tests/peers/pyasic.sh
 	tests/peers/schemathesis.sh

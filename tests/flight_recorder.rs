@@ -2,6 +2,7 @@
 #![cfg(feature = "flight-recorder")]
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests are tests too
 
+use cgminer_hal::units::{Celsius, DutyPercent, Megahertz, Millivolts};
 use cgminer_rs::flight;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,8 @@ use std::process::{Command, Stdio};
 
 /// Names the file to a child of this test.
 const RING: &str = "TEST_FLIGHT_RING";
+/// Names a file where a record of each kind of event is left, for `tests/peers/defmt.sh`.
+const LEFT: &str = "TEST_FLIGHT_LEFT";
 const KIB: u32 = 64;
 /// Slots of 32 bytes.
 const SLOTS: usize = KIB as usize * 32;
@@ -79,6 +82,54 @@ fn what_was_recorded_before_a_kill_is_there_and_the_next_process_goes_on() {
         "{text}"
     );
     assert!(text.contains("Z  chain 1: job "), "{text}");
+}
+
+#[test]
+fn each_kind_of_event_is_told_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = std::env::var_os(LEFT).map_or(directory.path().join(flight::FILE), PathBuf::from);
+    flight::start(&path, KIB).unwrap();
+    flight::bring_up(0);
+    flight::job_sent(1, u64::MAX, 255);
+    flight::nonce(1, 0xbeef, Some(42), 7, "share");
+    flight::nonce(2, 0xffff_ffff, None, 0, "below the ticket mask");
+    flight::nonce(2, 0, Some(0), 0, "of no known kind");
+    flight::crc_errors(0, 3);
+    flight::register(0, 4, 0x1362_0000, 0x3c);
+    for held in [Some(true), Some(false), None] {
+        flight::reset(2, held);
+    }
+    flight::clock(2, Megahertz(525.5));
+    flight::failed(1);
+    flight::decision("cool-down", false, DutyPercent(100.0));
+    flight::decision("running", true, DutyPercent(33.3));
+    flight::rail(Millivolts(13_800));
+    flight::target(Celsius(65.0), 3);
+    let decoded = flight::decode(&std::fs::read(&path).unwrap()).unwrap();
+    let told: Vec<&str> = decoded.lines.iter().map(|line| &*line.text).collect();
+    let began = format!("process {} began to record", std::process::id());
+    assert_eq!(
+        told,
+        [
+            &*began,
+            "chain 0: bring-up begins",
+            "chain 1: job 18446744073709551615 sent as work 255",
+            "chain 1: nonce 0000beef of chip 42 for work 7: share",
+            "chain 2: nonce ffffffff of chip 65535 for work 0: below the ticket mask",
+            "chain 2: nonce 00000000 of chip 0 for work 0: ?",
+            "chain 0: 3 replies with a wrong CRC",
+            "chain 0: chip 0x04 says 0x13620000 in register 0x3c",
+            "chain 2: reset line held",
+            "chain 2: reset line released",
+            "chain 2: reset line not known",
+            "chain 2: clock set to 525.5 MHz",
+            "chain 1: failed",
+            "keeper: cool-down, supply off, fans at 100.0 %",
+            "keeper: running, supply on, fans at 33.3 %",
+            "keeper: rail asked for 13800 mV",
+            "keeper: cooling aims at 65.0 C, 3 fans must turn",
+        ]
+    );
 }
 
 #[test]

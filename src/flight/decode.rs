@@ -132,7 +132,8 @@ fn argument(
         Type::U64 => digits(rest.number(8)?, hint, text),
         Type::F32 => {
             let value = f32::from_bits(rest.number(4)? as u32);
-            let _ = write!(text, "{value}");
+            // As defmt's own decoder tells it: 100 is 100.0.
+            let _ = write!(text, "{value:?}");
         }
         Type::Bool => text.push_str(if rest.number(1)? == 0 {
             "false"
@@ -195,7 +196,7 @@ mod tests {
         let decision = Frame::of(Kind::Decision).name("cool-down").name("off");
         assert_eq!(
             said(&decision.f32(100.0)),
-            "keeper: cool-down, supply off, fans at 100 %"
+            "keeper: cool-down, supply off, fans at 100.0 %"
         );
         assert_eq!(
             said(&Frame::of(Kind::Clock).u8(2).f32(525.5)),
