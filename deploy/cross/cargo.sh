@@ -3,7 +3,7 @@
 #
 #   deploy/cross/cargo.sh armv7|arm64 COMMAND [ARGUMENT ...]
 #
-# Tests and programs that cargo runs go through qemu-user.
+# Tests and programs that cargo runs go through qemu-user, or through $CROSS_RUNNER.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$(realpath "${CROSS_TOOLCHAIN:-target/cross}")
@@ -24,5 +24,5 @@ name=${target//-/_}
 name=${name^^}
 export RUSTC=$folder/bin/rustc-cross
 export "CARGO_TARGET_${name}_LINKER=$linker"
-export "CARGO_TARGET_${name}_RUNNER=$folder/bin/$emulator"
+export "CARGO_TARGET_${name}_RUNNER=${CROSS_RUNNER:-$folder/bin/$emulator}"
 exec cargo "$command" --target "$target" --target-dir "${CROSS_TARGET_DIR:-target/cross-build}" "$@"
