@@ -216,10 +216,10 @@ mod tests {
         bus.write(0x10, &[9]).unwrap();
         let written = written.lock().unwrap();
         assert_eq!(written.last(), Some(&vec![9]));
-        let late = written.iter().find(|bytes| matches!(bytes[..], [1..=3]));
-        assert_eq!(
-            late, None,
-            "waited past its deadline and was sent all the same"
+        // The one that the bus was stuck in, which is not the first if the thread started late.
+        assert!(
+            written.len() <= 2,
+            "waited past its deadline and was sent all the same: {written:?}"
         );
     }
 
