@@ -70,7 +70,7 @@ bench:
 msrv: cross
 	RUSTC=$(abspath target/cross/bin/rustc-cross) $(CARGO) check --workspace --all-targets --target-dir target/msrv
 
-.PHONY: cross arm arm64 instructions test-arm test-arm64 board-test image-test kernel-check release scripts
+.PHONY: cross musl arm arm64 arm-musl arm64-musl instructions test-arm test-arm64 board-test image-test kernel-check release scripts
 
 # Cross builds by Debian's own packages; the toolchain is made at the first use.
 arm: cross
@@ -80,6 +80,18 @@ arm: cross
 arm64: cross
 	RUSTFLAGS="$$(deploy/firmware/rustflags.sh arm64)" \
 		deploy/cross/cargo.sh arm64 build --release --no-default-features --features firmware
+
+# The same as static programs, for systems with another C library or none.
+arm-musl: musl
+	RUSTFLAGS="$$(deploy/firmware/rustflags.sh armv7-musl)" \
+		deploy/cross/cargo.sh armv7-musl build --release --no-default-features --features firmware
+
+arm64-musl: musl
+	RUSTFLAGS="$$(deploy/firmware/rustflags.sh arm64-musl)" \
+		deploy/cross/cargo.sh arm64-musl build --release --no-default-features --features firmware
+
+musl: cross
+	deploy/cross/musl.sh
 
 # What a step of work costs on a control board, in instructions, held to limits.
 instructions: cross

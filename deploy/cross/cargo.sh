@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs cargo for an ARM target with the toolchain that toolchain.sh made:
 #
-#   deploy/cross/cargo.sh armv7|arm64 COMMAND [ARGUMENT ...]
+#   deploy/cross/cargo.sh armv7|arm64|armv7-musl|arm64-musl COMMAND [ARGUMENT ...]
 #
+# The last two give static programs, and need what musl.sh adds to the toolchain.
 # Tests and programs that cargo runs go through qemu-user, or through $CROSS_RUNNER.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -14,13 +15,26 @@ armv7)
     target=armv7-unknown-linux-gnueabihf linker=arm-linux-gnueabihf-gcc emulator="qemu-arm -L /usr/arm-linux-gnueabihf" ;;
 arm64)
     target=aarch64-unknown-linux-gnu linker=aarch64-linux-gnu-gcc emulator="qemu-aarch64 -L /usr/aarch64-linux-gnu" ;;
+armv7-musl)
+    target=armv7-unknown-linux-musleabihf linker=arm-linux-gnueabihf-gcc emulator=qemu-arm
+    headers=$folder/musl/armhf/usr/include/arm-linux-musleabihf ;;
+arm64-musl)
+    target=aarch64-unknown-linux-musl linker=aarch64-linux-gnu-gcc emulator=qemu-aarch64
+    headers=$folder/musl/arm64/usr/include/aarch64-linux-musl ;;
 *)
-    echo "usage: deploy/cross/cargo.sh armv7|arm64 COMMAND [ARGUMENT ...]"; exit 2 ;;
+    echo "usage: deploy/cross/cargo.sh armv7|arm64|armv7-musl|arm64-musl COMMAND [ARGUMENT ...]"; exit 2 ;;
 esac
 command=${2:?a cargo command, as build or test}
 shift 2
 
 name=${target//-/_}
+if [ -n "${headers:-}" ]; then
+    [ -e "$folder/musl/complete" ] || { echo "no musl in $folder: run deploy/cross/musl.sh first"; exit 1; }
+    export "CC_$name=$linker" "CFLAGS_$name=-isystem $headers -fno-stack-protector -U_FORTIFY_SOURCE"
+    # Building the standard library is no stable feature of cargo.
+    export RUSTC_BOOTSTRAP=1
+    set -- -Zbuild-std=std,panic_abort "$@"
+fi
 name=${name^^}
 export RUSTC=$folder/bin/rustc-cross
 export "CARGO_TARGET_${name}_LINKER=$linker"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Prints the RUSTFLAGS of a firmware build:
 #
-#   deploy/firmware/rustflags.sh [x86-64|armv7|arm64]
+#   deploy/firmware/rustflags.sh [x86-64|armv7|arm64|armv7-musl|arm64-musl]
 #
 # Equal functions are kept once, relocations are packed (needs glibc 2.36 or musl 1.2.4 to load), unwind tables go. x86-64 is linked by
 # rustc's own lld, the others by the toolchain's. ARMv7 code is Thumb-2, which takes a quarter less room; rustc 1.85 warns that the feature's
@@ -15,6 +15,8 @@ arm="-Clink-arg=-fuse-ld=lld -Clink-arg=-B$toolchain/lld -Cforce-unwind-tables=n
 case "${1:-x86-64}" in
 x86-64) echo "$common -Clink-arg=-s" ;;
 armv7) echo "$common $arm -Ctarget-feature=+thumb-mode" ;;
-arm64) echo "$common $arm" ;;
-*) echo "usage: deploy/firmware/rustflags.sh [x86-64|armv7|arm64]" >&2; exit 2 ;;
+arm64 | arm64-musl) echo "$common $arm" ;;
+# A static program finds its unwind tables by these names, and it has none.
+armv7-musl) echo "$common $arm -Ctarget-feature=+thumb-mode -Clink-arg=-Wl,--defsym=__exidx_start=0,--defsym=__exidx_end=0" ;;
+*) echo "usage: deploy/firmware/rustflags.sh [x86-64|armv7|arm64|armv7-musl|arm64-musl]" >&2; exit 2 ;;
 esac

@@ -70,9 +70,6 @@ const NAMES: When = When::ArgumentIn {
     ],
 };
 
-/// Numbers of calls that a C library may know before this one does.
-const NEW: [c_long; 2] = [libc::SYS_futex_waitv, libc::SYS_rseq];
-
 /// Every call that is allowed.
 pub(super) const CALLS: &[(c_long, When)] = &{
     use When::{Always, Unknown};
@@ -129,7 +126,7 @@ pub(super) const CALLS: &[(c_long, When)] = &{
         (libc::SYS_ppoll, Always),
         (libc::SYS_pselect6, Always),
         (libc::SYS_futex, Always),
-        (NEW[0], Always),
+        (libc::SYS_futex_waitv, Always),
         (libc::SYS_nanosleep, Always),
         (libc::SYS_clock_nanosleep, Always),
         (libc::SYS_clock_gettime, Always),
@@ -168,7 +165,9 @@ pub(super) const CALLS: &[(c_long, When)] = &{
         (libc::SYS_clone3, Unknown),
         (libc::SYS_set_robust_list, Always),
         (libc::SYS_set_tid_address, Always),
-        (NEW[1], Always),
+        // musl makes no use of it, and has no name for it.
+        #[cfg(not(target_env = "musl"))]
+        (libc::SYS_rseq, Always),
         (libc::SYS_prctl, NAMES),
         (libc::SYS_rt_sigaction, Always),
         (libc::SYS_rt_sigprocmask, Always),

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Adds to the cross toolchain what static programs take: musl of both processors, and the source of the compiler's standard library, since
+# nobody packages that library built for musl; cargo builds it along.
+#
+#   deploy/cross/musl.sh [FOLDER]      default: target/cross, made by toolchain.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. deploy/cross/debian.sh
+folder=$(realpath --canonicalize-missing "${1:-target/cross}")
+[ -e "$folder/complete" ] || { echo "no toolchain in $folder: run deploy/cross/toolchain.sh first"; exit 1; }
+
+debian_complete "$folder/musl" deploy/cross/musl.sh deploy/cross/debian.sh && exit 0
+debian_host
+mkdir -p "$folder/musl"
+
+echo "cross toolchain: downloading musl and the standard library's source"
+debian_begin "$folder/musl" bookworm
+debian_only "$folder/musl/debs/source" rust-web-src
+debian_unpack "$folder/musl/debs/source" "$folder/musl/source"
+debian_begin "$folder/musl" trixie
+for processor in armhf arm64; do
+    debian_only "$folder/musl/debs/$processor" "musl-dev:$processor"
+    debian_unpack "$folder/musl/debs/$processor" "$folder/musl/$processor"
+done
+
+rustlib=$folder/root/usr/lib/rustlib
+mkdir -p "$rustlib/src/rust"
+ln --symbolic --force --no-dereference "$(echo "$folder"/musl/source/usr/src/rustc-*/library)" "$rustlib/src/rust/library"
+
+# Where the compiler looks for what a static program begins and ends with. Unwinding is the host compiler's, which asks glibc for an
+# index of tables that musl does not have: "none" is a true answer, and firmware aborts instead of unwinding.
+own() { # own TARGET MUSL COMPILER
+    local into=$rustlib/$1/lib/self-contained name
+    mkdir -p "$into"
+    cp "$2"/{crt1.o,Scrt1.o,rcrt1.o,crti.o,crtn.o,libc.a} "$into/"
+    for name in crtbegin.o crtend.o crtbeginS.o crtendS.o libgcc.a; do
+        cp "$("$3" -print-file-name="$name")" "$into/"
+    done
+    cp "$("$3" -print-file-name=libgcc_eh.a)" "$into/libunwind.a"
+    echo 'int _dl_find_object(void *address, void *result) { (void)address; (void)result; return -1; }' |
+        "$3" -Os -fno-stack-protector -x c -c -o "$into/find.o" -
+    "${3%gcc}ar" r "$into/libunwind.a" "$into/find.o" 2>/dev/null
+    rm "$into/find.o"
+}
+own armv7-unknown-linux-musleabihf "$folder/musl/armhf/usr/lib/arm-linux-musleabihf" arm-linux-gnueabihf-gcc
+own aarch64-unknown-linux-musl "$folder/musl/arm64/usr/lib/aarch64-linux-musl" aarch64-linux-gnu-gcc
+
+rm -rf "$folder/musl/debs" "$folder/musl/apt"
+debian_done "$folder/musl" deploy/cross/musl.sh deploy/cross/debian.sh
+echo "cross toolchain: static programs can be built"
