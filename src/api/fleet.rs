@@ -2,7 +2,7 @@
 //!
 //! pyasic and asic-rs know machines by their makers' own pages and have no kind for a plain cgminer. They read the stock
 //! interface of one kind of machine here, whose name the owner has chosen; every value in it is this machine's own, from
-//! the Snapshot, and what is unknown is null or left out. `docs/fleet.md` tells what is claimed and why.
+//! the Snapshot, and what is unknown is left out. `docs/fleet.md` tells what is claimed and why.
 
 use super::routes::Answer;
 use crate::telemetry::{Chain, MachineState, Snapshot, SnapshotSource};
@@ -53,12 +53,12 @@ fn page(name: &str, model: &str, snapshot: &Snapshot) -> Option<Value> {
         "summary" => json!({
             "STATUS": status("summary"),
             "INFO": info,
-            "SUMMARY": [summary(snapshot)],
+            "SUMMARY": [known(summary(snapshot))],
         }),
         "stats" => json!({
             "STATUS": status("stats"),
             "INFO": info,
-            "STATS": [stats(snapshot)],
+            "STATS": [known(stats(snapshot))],
         }),
         _ => return None,
     })
@@ -169,6 +169,20 @@ fn rates(snapshot: &Snapshot) -> Value {
     })
 }
 
+/// Without the members that are null, at every depth: pyasic makes a number of whatever is there and gives the machine up at
+/// a null, while it leaves alone what is not there. Only a serial number may be null, and must be there for a board to count.
+fn known(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(name, value)| name == "sn" || !value.is_null())
+            .map(|(name, value)| (name, known(value)))
+            .collect(),
+        Value::Array(values) => values.into_iter().map(known).collect(),
+        value => value,
+    }
+}
+
 /// Hashrate over a window, in GH/s; `None` before the first work.
 pub fn gigahashes(chains: &[&Chain], seconds: u64) -> Option<f64> {
     super::rpc::rate_over(chains, seconds).map(|rate| rate / 1e9)
@@ -244,11 +258,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_unknown_is_null_and_a_machine_at_rest_is_not_called_mining() {
+    async fn what_is_unknown_is_left_out_and_a_machine_at_rest_is_not_called_mining() {
         let (source, _rooms) = Rooms::silent();
         let stats = ask("/cgi-bin/stats.cgi", Some(MODEL), &source).unwrap();
-        assert_eq!(stats["STATS"][0]["rate_5s"], Value::Null);
-        assert_eq!(stats["STATS"][0]["chain"][0]["asic_num"], Value::Null);
+        let machine = &stats["STATS"][0];
+        assert!(machine.get("rate_5s").is_none() && machine.get("elapsed").is_some());
+        let chain = &machine["chain"][0];
+        assert!(chain.get("asic_num").is_none() && chain.get("index").is_some());
+        assert_eq!(chain.get("sn"), Some(&Value::Null));
         let conf = ask("/cgi-bin/get_miner_conf.cgi", Some(MODEL), &source).unwrap();
         assert_eq!(conf["bitmain-work-mode"], "1");
         let summary = ask("/cgi-bin/summary.cgi", Some(MODEL), &source).unwrap();

@@ -28,5 +28,10 @@ echo 80 >/proc/sys/net/ipv4/ip_unprivileged_port_start
 host=127.40.28.1
 machine_start demo --seconds 300 --api "$host:80" --set "rpc.listen=$host:4028" --set fleet.enabled=true
 machine_address
+read_by_fleets() {
+    PYTHONPATH=$prefix/python timeout 240 python3 tests/peers/read_by_fleets.py "$host" "$1" ||
+        fail "a library reads a machine that is $1 otherwise than it is"
+}
+read_by_fleets waking
 machine_mining
-PYTHONPATH=$prefix/python timeout 120 python3 tests/peers/read_by_fleets.py "$host" || fail "a library reads the machine otherwise than it is"
+read_by_fleets mining

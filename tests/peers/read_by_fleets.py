@@ -1,6 +1,9 @@
 """Holds what pyasic and asic-rs read of a machine to its Snapshot.
 
-While a library reads, the Snapshot is read again and again: a value that moves must lie within what it was in that time.
+    read_by_fleets.py HOST waking|mining
+
+While a library reads, the Snapshot is read again and again: a value that moves must lie within what it was in that time. Of a
+machine that wakes little is known; it must be found, and be told to mine only when it does.
 """
 
 import asyncio
@@ -75,7 +78,12 @@ def same_pool(watch, url, user, accepted, rejected, alive):
     watch.holds("rejected", rejected, lambda status: shares(status)["rejected"]["total"])
 
 
-async def by_pyasic(host):
+def mines_as_told(watch, is_mining):
+    told = {status["machine"]["state"] == "mining" for status in watch.seen}
+    assert is_mining in told, (is_mining, [status["machine"]["state"] for status in watch.seen])
+
+
+async def by_pyasic(host, waking):
     import pyasic
 
     with Watch(host) as watch:
@@ -84,6 +92,9 @@ async def by_pyasic(host):
         data = await miner.get_data()
     assert data.model in MODEL, data.model
     assert data.hostname == watch.seen[0]["machine"]["host"]
+    mines_as_told(watch, data.is_mining)
+    if waking:
+        return f"{type(miner).__name__}, mining: {data.is_mining}"
     assert data.is_mining and not data.errors, data.errors
     assert data.expected_chips == data.total_chips == CHIPS * CHAINS
     watch.holds("hashrate", data.hashrate.rate * 1e12, rate_of_all, 0.03)
@@ -102,7 +113,7 @@ async def by_pyasic(host):
     return f"{type(miner).__name__}, {data.hashrate}, {data.total_chips} chips"
 
 
-async def by_asic_rs(host):
+async def by_asic_rs(host, waking):
     from pyasic_rs import MinerFactory
 
     with Watch(host) as watch:
@@ -111,6 +122,9 @@ async def by_asic_rs(host):
         data = await miner.get_data()
     assert data.device_info.model in MODEL, data.device_info
     assert data.hostname == watch.seen[0]["machine"]["host"]
+    mines_as_told(watch, data.is_mining)
+    if waking:
+        return f"{miner}, mining: {data.is_mining}"
     assert data.firmware_version.startswith("CGMiner-RS"), data.firmware_version
     assert data.is_mining and not data.light_flashing
     assert data.expected_chips == data.total_chips == CHIPS * CHAINS
@@ -131,10 +145,27 @@ async def by_asic_rs(host):
     return f"{miner}, {data.hashrate}, {data.total_chips} chips"
 
 
+def wait_for_rates(host):
+    """Accepted shares come before the first full windows, from which the rates are known."""
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        with urllib.request.urlopen(f"http://{host}/api/v1/status", timeout=5) as answer:
+            status = json.load(answer)
+        told = [status["hash_rate"]["nominal"]]
+        for chain in status["chains"]:
+            told += [chain["nominal"], window(chain["hash_rate"], 5), chain["temperature"]["value"]]
+        if None not in told:
+            return
+        time.sleep(0.5)
+    raise SystemExit(f"read_by_fleets.py: no rate was told within 90 s: {told}")
+
+
 def main():
-    host = sys.argv[1]
+    host, phase = sys.argv[1:]
+    if phase == "mining":
+        wait_for_rates(host)
     for name, read in (("pyasic", by_pyasic), ("asic-rs", by_asic_rs)):
-        print(f"read_by_fleets.py: {name} reads the machine as it is: {asyncio.run(read(host))}")
+        print(f"read_by_fleets.py: {name} reads a machine that is {phase}: {asyncio.run(read(host, phase == 'waking'))}")
 
 
 main()

@@ -82,6 +82,8 @@ fn machine(snapshot: &Snapshot) -> Members {
         members.push((frequency, megahertz.map_or(Unknown, Whole)));
         members.push((temperatures, sensors(snapshot, chain.index)));
     }
+    // pyasic makes a number of whatever is there and gives the machine up at a null; what is not there it leaves alone.
+    members.retain(|(_, value)| !matches!(value, Unknown));
     members
 }
 
@@ -153,5 +155,18 @@ mod tests {
             .map(|each| each["STATS"].as_u64())
             .collect();
         assert_eq!(numbers, [Some(0), Some(1), Some(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_unknown_is_left_out_of_the_machine() {
+        let (source, _rooms) = Rooms::at_work();
+        let mut snapshot = source.snapshot();
+        snapshot.hash_rate.nominal = None;
+        snapshot.chains[0].chips_found = None;
+        let machine = machine(&snapshot);
+        let named = |wanted: &str| machine.iter().any(|(name, _)| *name == wanted);
+        assert!(!named("total_rateideal") && !named("chain_acn1"));
+        assert!(named("rate_unit") && named("freq1"));
+        assert!(machine.iter().all(|(_, value)| !matches!(value, Unknown)));
     }
 }
