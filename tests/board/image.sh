@@ -47,7 +47,12 @@ cp --dereference "$target/usr/$loader" "$root/$loader"
 install -D -m 0755 "$binary" "$root/usr/bin/cgminer-rs"
 install -m 0640 "$settings"/*.toml "$root/etc/cgminer-rs/"
 install -m 0755 tests/board/guest/init "$root/init"
-install -m 0755 buildroot/board/common/rootfs_overlay/sbin/preinit "$root/sbin/preinit"
+install -m 0755 buildroot/board/common/rootfs_overlay/sbin/{preinit,fans-full} "$root/sbin/"
+wiring=$settings/board.toml
+[ -e "$wiring" ] || wiring=board/boards/qemu-ast2600.toml
+buildroot/board/common/fans.sh "$wiring" >"$root/etc/cgminer-rs/fans"
+# An output without a fan, so that the kernel's other way to one is gone, too.
+[ "$architecture" != armv7 ] || echo "sysfs pwmchip0 1 40000 normal" >>"$root/etc/cgminer-rs/fans"
 install -m 0755 buildroot/package/cgminer-rs/S05cgminer-rs tests/board/guest/S01outside tests/image/guest/rcS tests/image/guest/rcK "$root/etc/init.d/"
 sed "s/CONSOLE/$console/" tests/board/guest/inittab >"$root/etc/inittab"
 echo "export PS1='BOARD# '" >"$root/etc/profile"

@@ -29,6 +29,8 @@ class Ast2600:
     # What its sensors read until somebody warms them.
     COOL = {"board0": 40, "board1": 41}
     FAN_ON_BOARD, EEPROMS = True, 1
+    # Drive of its fan when the kernel was up, and before the daemon ran; period, duty and state of the output without a fan.
+    FANS_AT_START = ["60", "255", "40000", "40000", "1"]
     # Its watchdog's driver cannot tell in QEMU whether it was the watchdog.
     TOLD_AFTER_RESET = "reset"
 
@@ -68,6 +70,8 @@ class Ast2600WithPartsOutside(Ast2600):
     """The same with every I2C part in the emulator, behind a USB adapter: supply, voltage controllers, sensors, EEPROMs, fans."""
 
     FAN_ON_BOARD, EEPROMS = False, 3
+    # Its board file does not name the output on the board, which is left alone.
+    FANS_AT_START = ["60", "60", "40000", "40000", "1"]
     # How its board file calls what differs (outside/board.toml.in).
     WORDS = {
         "model": "AST2600 EVB", "bus": "i2c-16", "baud": "3125000", "reset_active": "low", "supply_active": "low",
@@ -80,7 +84,7 @@ class Virt:
     """ARM64: QEMU's `virt`, with lines of its PL061, serial lines and a watchdog on PCI, and every I2C part in the emulator."""
 
     ARCHITECTURE, PROGRAM, CONSOLE = "arm64", "qemu-system-aarch64", "ttyAMA0"
-    EEPROMS = 3
+    EEPROMS, FANS_AT_START = 3, []
     # The driver of its watchdog asks the device, which remembers.
     TOLD_AFTER_RESET = "watchdog"
     # Its serial lines have the clock of a PC's, whose fastest is this.

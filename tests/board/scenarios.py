@@ -48,6 +48,9 @@ class Bench:
 def boots_and_mines(bench):
     """From power-on to accepted shares."""
     board, pool = bench.board, bench.pool
+    fans, _ = board.console.expect(r"BOARD-FANS([0-9 ]*)\r?\n", 300)
+    bench.check(fans.group(1).split() == board.machine.FANS_AT_START,
+                f"fans before the daemon is started, which found {fans.group(1).split()[:1] or 'none'}: {fans.group(1).split()[1:]}")
     ready, _ = board.console.expect(r"BOARD-READY ([0-9.]+)", 300)
     bench.say(f"the daemon is about to be started {ready.group(1)} s after the kernel")
     bench.check(board.is_dark(), "at first the supply is off and the chips are held")

@@ -16,3 +16,9 @@ if grep -q 'number = ' "$target/etc/cgminer-rs/boards/$name.toml"; then
 	echo "board-file: $lines does not name every line of $name.toml" >&2
 	exit 1
 fi
+# What drives the fans before anything can read that file.
+"$(dirname "$0")/fans.sh" "$target/etc/cgminer-rs/boards/$name.toml" >"$target/etc/cgminer-rs/fans"
+if [ ! -s "$target/etc/cgminer-rs/fans" ]; then
+	echo "board-file: $name.toml names no fan that could be driven before the keeper" >&2
+	exit 1
+fi
