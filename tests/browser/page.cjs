@@ -166,6 +166,40 @@ async function pausesAndResumes(page) {
   await until(page, "#state", /^mining/);
 }
 
+// Asked by keyboard: what ends the machine's work is done when its owner says so twice, and not by one slip.
+async function asksBeforeItTakesThePower(page) {
+  const asked = [];
+  const watch = (request) => { if (request.method() === "POST") asked.push(request.url()); };
+  page.on("request", watch);
+  for (const [order, name, refuse] of [["stop", "Power off", "Escape"], ["restart", "Restart", "Enter"]]) {
+    const button = page.locator(`[data-order=${order}]`);
+    await button.focus();
+    await page.keyboard.press("Enter");
+    await until(page, "#confirm-title", new RegExp(`^${name}\\?$`));
+    await until(page, "#confirm-text", /lose their power/);
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Cancel");
+    for (const colorScheme of ["light", "dark"]) await hasNoSeriousFault(page, colorScheme);
+    await page.keyboard.press(refuse);
+    await page.waitForFunction(() => !document.querySelector("#confirm").open);
+    assert.ok(await button.evaluate((it) => it === document.activeElement), "the focus is back");
+  }
+  assert.deepEqual(asked, []);
+  assert.match(await text(page, "#state"), /^mining/);
+  page.off("request", watch);
+}
+
+// Off means off until somebody wants power again; the rail has to be off for half a minute in between.
+async function powersOffAndOn(page) {
+  await page.click("[data-order=stop]");
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await until(page, "#outcome", /^Power off: done/);
+  await until(page, "#state", /^held/, MOMENTS);
+  await page.click("[data-order=start]");
+  await until(page, "#outcome", /^Power on: done/);
+  await until(page, "#state", /^mining/, MINUTES);
+}
+
 async function editsTheConfiguration(page) {
   await page.click("#config-load");
   await until(page, "#config-outcome", /secrets left out/);
@@ -289,17 +323,23 @@ async function goesByKeyboard(page) {
   assert.notEqual(outline, "none");
 }
 
+// How many of axe's rules the page passes as it stands.
+async function hasNoSeriousFault(page, colorScheme) {
+  await page.emulateMedia({ colorScheme });
+  // Evaluated over the debugger: the page's own policy lets no such script in.
+  await page.evaluate(AXE);
+  const { violations, passes } = await page.evaluate(() => window.axe.run(document));
+  const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  const told = bad.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" ")}`);
+  assert.deepEqual(told, [], colorScheme);
+  return passes.length;
+}
+
 async function isAccessible(page) {
   await until(page, "#state", /^mining/);
   for (const colorScheme of ["light", "dark"]) {
-    await page.emulateMedia({ colorScheme });
-    // Evaluated over the debugger: the page's own policy lets no such script in.
-    await page.evaluate(AXE);
-    const { violations, passes } = await page.evaluate(() => window.axe.run(document));
-    const bad = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
-    const told = bad.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(" ")}`);
-    assert.deepEqual(told, [], colorScheme);
-    assert.ok(passes.length > 20, "axe looked at something");
+    const passes = await hasNoSeriousFault(page, colorScheme);
+    assert.ok(passes > 20, "axe looked at something");
     await page.evaluate(() => { document.activeElement.blur(); window.scrollTo(0, 0); });
     await page.screenshot({ path: join(PICTURES, `${colorScheme}.png`) });
   }
@@ -315,6 +355,8 @@ const STEPS = [
   ["sets the voltage within limits", setsVoltage],
   ["shows what chains and rail run at", showsTheOperatingPoints],
   ["pauses and resumes", pausesAndResumes],
+  ["asks before it takes the power", asksBeforeItTakesThePower],
+  ["powers off and on", powersOffAndOn],
   ["checks, compares and saves the configuration", editsTheConfiguration],
   ["tells of an alert and of its end", tellsOfAnAlert],
   ["installs no file that is no bundle", installsNoFileThatIsNoBundle],

@@ -27,3 +27,15 @@ export async function order(what, method, path, body) {
   }
 }
 
+// Whether its owner wants this, knowing what comes of it. Escape is a no, and the focus goes back to where it was.
+export function confirmed(what, consequence) {
+  const dialog = at("confirm");
+  put(at("confirm-title"), `${what}?`);
+  put(at("confirm-text"), consequence);
+  put(at("confirm-yes"), what);
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
+}

@@ -1,8 +1,13 @@
 // Everything that changes the machine, pools and configuration aside.
 import { at, put } from "/page/text.js";
-import { order } from "/page/ask.js";
+import { confirmed, order } from "/page/ask.js";
 
 let locating = false;
+// What is asked before an order that ends the machine's work.
+const QUESTIONS = {
+  stop: "All chips lose their power and find no more shares until somebody powers the machine on.",
+  restart: "All chips lose their power and find no shares until they are brought up anew, which takes a minute or more.",
+};
 
 // Somebody else may have asked for it, or ended it.
 export function showLocate(blinks) {
@@ -12,7 +17,11 @@ export function showLocate(blinks) {
 
 export function beginControls(changed) {
   for (const button of document.querySelectorAll("[data-order]")) {
-    button.addEventListener("click", () => order(button.textContent, "POST", `/api/v1/control/${button.dataset.order}`));
+    const { textContent: name, dataset: { order: asked } } = button;
+    button.addEventListener("click", async () => {
+      const question = QUESTIONS[asked];
+      if (!question || await confirmed(name, question)) order(name, "POST", `/api/v1/control/${asked}`);
+    });
   }
   at("locate").addEventListener("click", async () => {
     if (await order(locating ? "Stop blinking" : "Locate", "PUT", "/api/v1/locate", { on: !locating })) showLocate(!locating);
