@@ -129,15 +129,42 @@ async function testsAPool(page) {
 }
 
 async function setsFans(page) {
+  await until(page, "#fan-wanted", /^In force: automatic$/);
   await page.selectOption("#fan-mode", "fixed");
   await page.fill("#fan-duty", "60");
   await page.click("#fan-form button");
   await until(page, "#outcome", /^Set fans: done/);
   await until(page, "#fans", /60 %/);
+  await until(page, "#fan-wanted", /^In force: fixed 60 %$/);
+  await formFollowsFans(page);
   await page.selectOption("#fan-mode", "automatic");
   await page.click("#fan-form button");
   await until(page, "#outcome", /^Set fans: done/);
   await page.waitForFunction(() => !/60 %/.test(document.querySelector("#fans").innerText));
+}
+
+// Somebody else sets the fans: a form that nobody has touched follows, one that its owner is filling in stays as it is.
+async function formFollowsFans(page) {
+  const elsewhere = async (body) => {
+    const answer = await page.request.patch(`http://${ADDRESS}/api/v1/fans`, { headers: { Authorization: `Bearer ${TOKEN}` }, data: body });
+    assert.equal(answer.status(), 200, await answer.text());
+  };
+  const form = (kind, duty) => page.waitForFunction(([kind, duty]) =>
+    document.querySelector("#fan-mode").value === kind && document.querySelector("#fan-duty").value === duty, [kind, duty]);
+  await elsewhere({ mode: "fixed", duty: 70 });
+  await form("fixed", "70");
+  await elsewhere({ mode: "automatic" });
+  await form("automatic", "70");
+  await page.selectOption("#fan-mode", "fixed");
+  await page.fill("#fan-duty", "55");
+  await page.locator("#fan-duty").blur();
+  await elsewhere({ mode: "fixed", duty: 65 });
+  await until(page, "#fan-wanted", /^In force: fixed 65 %$/);
+  await form("fixed", "55");
+  await page.click("#fan-form button");
+  await until(page, "#fan-wanted", /^In force: fixed 55 %$/);
+  await elsewhere({ mode: "fixed", duty: 60 });
+  await form("fixed", "60");
 }
 
 async function setsVoltage(page) {

@@ -1,8 +1,10 @@
 // Everything that changes the machine, pools and configuration aside.
-import { at, put } from "/page/text.js";
+import { at, known, put } from "/page/text.js";
 import { confirmed, order } from "/page/ask.js";
 
 let locating = false;
+// Whether the fans' form holds what its owner has not asked for yet.
+let fansDrafted = false;
 // What is asked before an order that ends the machine's work.
 const QUESTIONS = {
   stop: "All chips lose their power and find no more shares until somebody powers the machine on.",
@@ -39,6 +41,7 @@ export function beginControls(changed) {
     const mode = at("fan-mode").value;
     order("Set fans", "PATCH", "/api/v1/fans", mode === "fixed" ? { mode, duty: at("fan-duty").valueAsNumber } : { mode });
   });
+  at("fan-form").addEventListener("input", () => { fansDrafted = true; });
   at("supply-form").addEventListener("submit", (event) => {
     event.preventDefault();
     order("Set the voltage", "PATCH", "/api/v1/supply", { voltage: at("supply-voltage").valueAsNumber });
@@ -49,4 +52,17 @@ export function beginControls(changed) {
 export function offerVoltage(supply) {
   const field = at("supply-voltage");
   if (supply && !field.value && document.activeElement !== field) field.value = supply.wanted;
+}
+
+// The form shows what is in force, whoever asked for it, unless its owner is about to ask for something else.
+export function followFans(mode) {
+  put(at("fan-wanted"), `In force: ${known(mode, (m) => m.replace("auto", "automatic"))}`);
+  const duty = mode?.match(/^fixed ([\d.]+)/)?.[1];
+  if (!duty && mode !== "auto") return;
+  const now = duty ? "fixed" : "automatic";
+  const [kind, field] = [at("fan-mode"), at("fan-duty")];
+  if (kind.value === now && (!duty || field.valueAsNumber === Number(duty))) fansDrafted = false;
+  if (fansDrafted || document.activeElement === kind || document.activeElement === field) return;
+  kind.value = now;
+  if (duty) field.value = duty;
 }

@@ -2,7 +2,7 @@
 import { at, duration, put } from "/page/text.js";
 import { askForHistory } from "/page/charts.js";
 import { askForChips } from "/page/chips.js";
-import { beginControls, offerVoltage, showLocate } from "/page/controls.js";
+import { beginControls, followFans, offerVoltage, showLocate } from "/page/controls.js";
 import { askForAlerts, askForLog, beginOwner } from "/page/owner.js";
 import { askForFirmware, beginFirmware } from "/page/firmware.js";
 import { beginPools, showPools } from "/page/pools.js";
@@ -47,6 +47,7 @@ function hear(block) {
     showTuner(status);
     showPools(status.pools);
     offerVoltage(status.supply);
+    followFans(status.keeper.fan_mode);
     showLocate(status.keeper.locate);
   } else if (field("event: ") === "events") showEvents(JSON.parse(data));
 }
