@@ -3,8 +3,10 @@
 
 const assert = require("node:assert/strict");
 const { mkdtempSync, readFileSync, rmSync } = require("node:fs");
+const { createServer } = require("node:net");
 const { tmpdir } = require("node:os");
 const { join } = require("node:path");
+const { createInterface } = require("node:readline");
 const { chromium } = require("playwright-core");
 
 const { ADDRESS, TOKEN, PICTURES } = process.env;
@@ -293,13 +295,36 @@ async function showsLogAndEvents(page) {
   await page.waitForFunction(() => document.querySelectorAll("#log li").length > 3);
 }
 
-async function leavesHostileNamesInert(page) {
+// A pool that takes every worker, has no work, and says what it likes.
+async function talkativePool(words) {
+  const pool = createServer((stream) => {
+    const say = (message) => stream.write(`${JSON.stringify(message)}\n`);
+    say({ id: null, method: "client.show_message", params: [words] });
+    createInterface({ input: stream }).on("line", (line) => {
+      const { id, method } = JSON.parse(line);
+      const results = { "mining.subscribe": [[], "c0ffee00", 8], "mining.authorize": true };
+      say({ id, result: results[method] ?? null, error: method in results ? null : [20, "unknown", null] });
+    });
+    stream.on("error", () => {});
+    stream.unref();
+  });
+  await new Promise((resolve) => pool.listen(0, "127.0.0.1", resolve));
+  pool.unref();
+  return pool.address().port;
+}
+
+async function leavesHostileWordsInert(page) {
+  const words = `welcome ${HOSTILE}`;
+  const port = await talkativePool(words);
   const added = await page.request.post(`http://${ADDRESS}/api/v1/pools`, {
     headers: { Authorization: `Bearer ${TOKEN}` },
-    data: { url: "stratum+tcp://127.0.0.1:10", user: HOSTILE, name: HOSTILE, enabled: false },
+    data: { url: `stratum+tcp://127.0.0.1:${port}`, user: HOSTILE, name: HOSTILE },
   });
   assert.equal(added.status(), 200, await added.text());
-  await page.waitForFunction((wanted) => document.querySelector("#pools").innerText.includes(wanted), HOSTILE);
+  await until(page, "#pools tr:last-child td:nth-child(13)", /^welcome/, MOMENTS);
+  const [name, said] = await page.evaluate(() => [2, 13].map((column) =>
+    document.querySelector(`#pools tr:last-child td:nth-child(${column})`).textContent));
+  assert.deepEqual([name, said], [HOSTILE, words]);
   assert.equal(await page.locator("#pools img, #pools script, main script").count(), 0);
   assert.equal(await page.evaluate(() => window.hit), undefined);
 }
@@ -388,7 +413,7 @@ const STEPS = [
   ["tells of an alert and of its end", tellsOfAnAlert],
   ["installs no file that is no bundle", installsNoFileThatIsNoBundle],
   ["shows log and events", showsLogAndEvents],
-  ["leaves hostile names inert", leavesHostileNamesInert],
+  ["leaves hostile names and words inert", leavesHostileWordsInert],
   ["tells that its numbers are old", tellsThatItsNumbersAreOld],
   ["says why a machine stays off", saysWhyAMachineStaysOff],
   ["fits a phone", fitsAPhone],

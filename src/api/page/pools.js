@@ -2,7 +2,7 @@
 import { at, duration, fill, known, put } from "/page/text.js";
 import { ask, order } from "/page/ask.js";
 
-const ACTIONS = 12;
+const ACTIONS = 13;
 let shown = [];
 // What the form's pool was when it was chosen: others may move pools meanwhile.
 let chosen = null;
@@ -12,7 +12,7 @@ export function showPools(pools) {
   put(at("strategy"), `${pools.strategy}: ${pools.reason}`);
   fill(at("pools"), shown.map((p) => [
     p.index + (p.active ? " (active)" : ""), p.name, p.url, p.user, p.enabled ? "yes" : "no", p.quota, p.phase, known(p.difficulty, String),
-    p.shares.accepted, p.shares.rejected.total, known(p.last_accepted_age_s, (s) => `${duration(s)} ago`), p.last_error || ""]),
+    p.shares.accepted, p.shares.rejected.total, known(p.last_accepted_age_s, (s) => `${duration(s)} ago`), p.last_error || "", p.message || ""]),
   (index) => (shown[index].active ? "active" : ""));
   showActions();
   showChoices();
