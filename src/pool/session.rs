@@ -18,6 +18,7 @@ pub mod newest;
 mod subscription;
 pub mod vigil;
 
+use super::discretion::discreet;
 use super::message::{Extranonce, Message, Reconnect, Reply};
 use super::redirect::redirect;
 use super::reject::PoolError;
@@ -200,12 +201,14 @@ impl Session {
                 self.noise_run = 0;
                 self.vigil.heard(now);
                 self.lines.bad_parameters += 1;
-                tracing::warn!(pool = %self.settings.url, %error, "line dropped");
+                let error = self.discreet(&error.to_string());
+                tracing::warn!(pool = %self.settings.url, error, "line dropped");
             }
             Err(error) => {
                 self.lines.malformed += 1;
                 self.noise_run += 1;
-                tracing::debug!(pool = %self.settings.url, %error, "line dropped");
+                let error = self.discreet(&error.to_string());
+                tracing::debug!(pool = %self.settings.url, error, "line dropped");
                 if self.noise_run >= end::NOISE_RUN {
                     self.end(EndReason::Noise);
                 }
@@ -336,6 +339,7 @@ impl Session {
             Message::SetExtranonce(extranonce) => self.jobs.set_extranonce(extranonce),
             Message::SetVersionMask(mask) => self.set_mask(mask, now),
             Message::ShowMessage(text) => {
+                let text = self.discreet(&text);
                 tracing::info!(pool = %self.settings.url, "the pool says: {text}");
                 self.message = Some(text);
             }
@@ -350,7 +354,10 @@ impl Session {
         }
     }
 
-    fn on_reply(&mut self, reply: Reply, now: Instant) {
+    fn on_reply(&mut self, mut reply: Reply, now: Instant) {
+        if let Some(error) = &mut reply.error {
+            error.text = self.discreet(&error.text);
+        }
         if let Some(at) = self.requests.iter().position(|(id, _)| *id == reply.id) {
             match self.requests.swap_remove(at).1 {
                 Asked::Configure => self.on_configured(&reply, now),
@@ -380,6 +387,10 @@ impl Session {
         let distrust = self.ledger.distrust(now).map(EndReason::from);
         let over = distrust.or_else(|| self.vigil.no_more_verdicts(&self.ledger));
         self.end_if(over);
+    }
+
+    fn discreet(&self, words: &str) -> String {
+        discreet(words, &self.settings.password)
     }
 
     fn on_reconnect(&mut self, reconnect: &Reconnect, now: Instant) {

@@ -32,6 +32,24 @@ fn the_pools_questions_are_answered() {
     );
 }
 
+/// Whoever may read the status may not know the password.
+#[test]
+fn a_pool_that_tells_our_password_is_not_repeated() {
+    let mut talk = Talk::new(|settings| {
+        settings.password = "geheim".into();
+        settings.version_rolling = false;
+    });
+    talk.say(&json!({"method": "client.show_message", "params": ["geheim is wrong"]}));
+    let wrong = json!([24, "no worker with geheim", null]);
+    talk.reply("mining.subscribe", &json!([[], "00", 4]), &Value::Null);
+    talk.reply("mining.authorize", &json!(false), &wrong);
+    let mut status = PoolStatus::default();
+    talk.session.describe(&mut status);
+    assert_eq!(status.message.as_deref(), Some("<our password> is wrong"));
+    let told = talk.ended().to_string();
+    assert!(told.contains("no worker with <our password>"), "{told}");
+}
+
 #[test]
 fn a_reconnect_elsewhere_is_refused_and_one_at_home_obeyed() {
     let mut talk = Talk::running();

@@ -1,0 +1,86 @@
+//! A pool's words without the password that it was given. Status, page and logs repeat them to whoever may read, which is more people than
+//! may know the password.
+
+/// Stands where the password was.
+const HIDDEN: &str = "<our password>";
+/// A shorter one is looked for as a word of its own, since its letters may stand in any other.
+const SHORT: usize = 4;
+/// One sign is no secret: pools that want none are given `x`.
+const SHORTEST: usize = 2;
+
+/// The same words with a mark in the place of the password.
+pub(super) fn discreet(words: &str, password: &str) -> String {
+    if password.len() < SHORTEST {
+        return words.to_owned();
+    }
+    let mut clean = String::with_capacity(words.len());
+    let mut rest = 0;
+    for (at, found) in words.match_indices(password) {
+        let end = at + found.len();
+        let before = words.get(..at).and_then(|text| text.chars().next_back());
+        let behind = words.get(end..).and_then(|text| text.chars().next());
+        let inside = [before, behind]
+            .into_iter()
+            .flatten()
+            .any(char::is_alphanumeric);
+        if password.len() < SHORT && inside {
+            continue;
+        }
+        clean.push_str(words.get(rest..at).unwrap_or_default());
+        clean.push_str(HIDDEN);
+        rest = end;
+    }
+    clean.push_str(words.get(rest..).unwrap_or_default());
+    // Words are cut off somewhere, and half a password is one, too.
+    let mut beginnings = (SHORT..password.len())
+        .rev()
+        .filter_map(|length| password.get(..length));
+    if let Some(begun) = beginnings.find(|beginning| clean.ends_with(beginning)) {
+        clean.truncate(clean.len() - begun.len());
+        clean.push_str(HIDDEN);
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_password_is_hidden_and_no_other_word() {
+        for (words, password, clean) in [
+            (
+                "\"geheim\" is wrong",
+                "geheim",
+                "\"<our password>\" is wrong",
+            ),
+            ("geheimgeheim", "geheim", "<our password><our password>"),
+            (
+                "the password is gehe",
+                "geheim",
+                "the password is <our password>",
+            ),
+            ("the password is geh", "geheim", "the password is geh"),
+            (
+                "no abc in abcd, abc",
+                "abc",
+                "no <our password> in abcd, <our password>",
+            ),
+            ("x is extra", "x", "x is extra"),
+            ("welcome", "", "welcome"),
+            ("nichts für ungut", "für", "nichts <our password> ungut"),
+        ] {
+            assert_eq!(discreet(words, password), clean);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_keep_a_long_password(words in "[a-c]{0,9}", password in "[a-c]{4,5}", more in "\\PC{0,9}") {
+            let clean = discreet(&format!("{words}{password}{more}"), &password);
+            prop_assert!(!clean.contains(&password), "{}", clean);
+            prop_assert_eq!(discreet(&more, &password), more);
+        }
+    }
+}
