@@ -20,6 +20,12 @@ const WEBHOOK: &str = "webhook-secret-4713";
 const BEARER: &str = "bearer-secret-4714";
 const WRONG_TOKEN: &str = "token-secret-4715";
 const OF_THE_COMMAND_LINE: &str = "flag-secret-4716";
+const OF_A_VARIABLE: &str = "variable-secret-4718";
+/// Too short to be looked for in every text.
+const SHORT: &str = "z7q";
+/// What the file is broken by.
+const MISSPELT: &str = "misspelt-secret-4719";
+const UNQUOTED: &str = "unquoted-secret-4720";
 const KEY: &str = "PRIVATE-KEY-4717";
 
 /// What docs/firmware.md promises, by the files that hold it.
@@ -94,6 +100,7 @@ impl Machine {
             fs::write(root.join(name), KEY).unwrap();
         }
         let log = root.join("both.log");
+        let pool = indiscreet_pool();
         let text = format!(
             r#"
             [api]
@@ -105,9 +112,19 @@ impl Machine {
             level = "trace"
             file = "{}"
             [[pool]]
-            url = "stratum+tcp://{}"
+            url = "stratum+tcp://{pool}"
             user = "worker-of-note"
             password = "{PASSWORD}"
+            [[pool]]
+            url = "stratum+tcp://{pool}"
+            user = "of-a-flag"
+            [[pool]]
+            url = "stratum+tcp://{pool}"
+            user = "of-a-variable"
+            [[pool]]
+            url = "stratum+tcp://{pool}"
+            user = "short"
+            password = "{SHORT}"
             [[pool]]
             url = "stratum+tcp://127.0.0.1:9"
             user = "u"
@@ -123,7 +140,6 @@ impl Machine {
             root.join("run").display(),
             root.join("state").display(),
             log.display(),
-            indiscreet_pool(),
         );
         fs::write(root.join("c.toml"), text).unwrap();
         let daemon = Command::new(env!("CARGO_BIN_EXE_cgminer-rs"))
@@ -131,6 +147,7 @@ impl Machine {
             .arg(root.join("c.toml"))
             .arg("--set")
             .arg(format!("pool[1].password={OF_THE_COMMAND_LINE}"))
+            .env("CGMINER_POOL_2_PASSWORD", OF_A_VARIABLE)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(fs::File::create(root.join("log")).unwrap())
@@ -222,10 +239,15 @@ fn the_archive_of_a_running_machine_holds_what_it_promises_and_no_secret() {
     let file = fs::read_to_string(machine.path("c.toml")).unwrap();
     assert!(file.contains(&hash(token)), "{claimed}\n{file}");
     machine.try_a_wrong_token();
-    // The pool has told the password to everybody by now, and a log of everything has what was said.
+    // The pool has said the passwords by now, those that the tool cannot know among them; they are not repeated to it.
     machine.until("the pool has refused us", |machine| {
         let status = local::get(&machine.path("run"), "/api/v1/status").unwrap();
-        holds(&status, PASSWORD)
+        let status: Value = serde_json::from_slice(&status).unwrap();
+        let told = |place: usize| status["pools"]["list"][place]["last_error"].as_str();
+        (0..4).all(|place| {
+            told(place)
+                .is_some_and(|told| told.contains("the password \"<our password>\" is wrong"))
+        })
     });
 
     let archive = machine.path("out.tar");
@@ -234,7 +256,6 @@ fn the_archive_of_a_running_machine_holds_what_it_promises_and_no_secret() {
     let unpacked = machine.path("unpacked");
     let names = unpack(&archive, &unpacked);
     assert_eq!(names, PARTS.map(str::to_owned).into());
-
     let read = |name: &str| fs::read(unpacked.join(name)).unwrap();
     for name in names
         .iter()
@@ -249,21 +270,57 @@ fn the_archive_of_a_running_machine_holds_what_it_promises_and_no_secret() {
     assert!(holds(&read("log.txt"), "worker-of-note") || holds(&read("log.txt"), "stratum+tcp"));
     assert!(holds(&read("config.toml"), "<redacted>"));
     assert!(holds(&read("processes.txt"), "cgminer-rs"));
-
-    let bytes = fs::read(&archive).unwrap();
+    for name in ["config.toml", "config.json", "status.json"] {
+        assert!(!holds(&read(name), SHORT), "{name}");
+    }
     let token_hash = hash(token);
-    for secret in [
+    holds_no_secret(&archive, &unpacked, &names, &[token, &token_hash]);
+
+    // Its owner breaks the file while the machine runs, and asks for help with it.
+    let broken = format!(
+        "{file}\n[[pool]]\npasword = \"{MISSPELT}\"\nproxy_password = {UNQUOTED}\nuser = \"of-the-break\"\n"
+    );
+    fs::write(machine.path("c.toml"), broken).unwrap();
+    let (archive, unpacked) = (machine.path("broken.tar"), machine.path("broken"));
+    machine.tool(&["support", archive.to_str().unwrap()]);
+    let names = unpack(&archive, &unpacked);
+    let read = |name: &str| fs::read(unpacked.join(name)).unwrap();
+    let told = String::from_utf8(read("config.toml")).unwrap();
+    for wanted in [
+        "not TOML",
+        "pasword = <redacted>",
+        "user = \"of-the-break\"",
+        "user = \"worker-of-note\"",
+    ] {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    assert!(!told.contains(SHORT), "{told}");
+    let status: Value = serde_json::from_slice(&read("status.json")).unwrap();
+    assert_eq!(
+        status["machine"]["emulated"], true,
+        "the file still says where it runs"
+    );
+    holds_no_secret(&archive, &unpacked, &names, &[token, &token_hash]);
+}
+
+fn holds_no_secret(archive: &Path, unpacked: &Path, names: &BTreeSet<String>, tokens: &[&str]) {
+    let bytes = fs::read(archive).unwrap();
+    let secrets = [
         PASSWORD,
         PROXY_PASSWORD,
         WEBHOOK,
         BEARER,
         WRONG_TOKEN,
         OF_THE_COMMAND_LINE,
+        OF_A_VARIABLE,
+        MISSPELT,
+        UNQUOTED,
         KEY,
-        token,
-        &token_hash,
-    ] {
-        let leaks = names.iter().filter(|name| holds(&read(name), secret));
+    ];
+    for secret in secrets.iter().chain(tokens) {
+        let leaks = names
+            .iter()
+            .filter(|name| holds(&fs::read(unpacked.join(name)).unwrap(), secret));
         assert_eq!(leaks.collect::<Vec<_>>(), Vec::<&String>::new(), "{secret}");
         assert!(!holds(&bytes, secret), "{secret}");
     }

@@ -35,6 +35,12 @@ impl Recipe {
         Ok(self.with_files(files))
     }
 
+    /// The files that there are to read, as far as their names can be had.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let more = super::snippets(&self.file).unwrap_or_default();
+        std::iter::once(self.file.clone()).chain(more).collect()
+    }
+
     /// These files with the recipe's variables and flags.
     pub fn with_files(&self, files: Vec<SourceFile>) -> Sources {
         Sources {

@@ -1,5 +1,6 @@
 //! `support`: one file with all that somebody needs who is asked for help, and no secret.
 
+mod broken;
 mod secrets;
 mod tar;
 
@@ -7,6 +8,7 @@ use super::firmware::command;
 use super::options::Options;
 use super::{Failure, table};
 use crate::api::local;
+use crate::config::Config;
 use lexopt::Arg::Value;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -103,20 +105,23 @@ fn parts(options: &Options) -> Vec<(&'static str, Vec<u8>)> {
     let mut parts = Vec::new();
     let recipe = options.recipe();
     // A configuration that cannot be read may be just what help is needed for: its error is told, and all else goes on.
-    let mut secrets = Vec::new();
-    let directory = match recipe.load() {
+    let (directory, secrets) = match recipe.load() {
         Ok(loaded) => {
-            secrets = secrets::of(&loaded.config);
+            let secrets = secrets::of(&loaded.config);
             if let Some(log) = &loaded.config.log.file {
                 parts.push(("log.txt", told(tail_of(log))));
             }
             let text = toml::to_string_pretty(&loaded.config);
             parts.push(("config.toml", told(text.map(String::into_bytes))));
-            loaded.config.api.run_directory
+            (loaded.config.api.run_directory, secrets)
         }
         Err(error) => {
-            parts.push(("config.toml", missing(&error)));
-            crate::config::Config::default().api.run_directory
+            let told = broken::told(&recipe);
+            let text = format!("not to be had: {error}\n{}", told.text);
+            parts.push(("config.toml", text.into_bytes()));
+            let directory = told.run_directory;
+            let directory = directory.unwrap_or_else(|| Config::default().api.run_directory);
+            (directory, secrets::in_each_form(&told.withheld))
         }
     };
     for (name, path) in ASKED {

@@ -4,9 +4,9 @@
 use crate::config::{Config, REDACTED};
 
 /// Shorter ones are no secrets: pools that want none take `x`, and taking that out would garble everything.
-const SHORTEST: usize = 4;
+pub(super) const SHORTEST: usize = 4;
 
-/// The secrets of a configuration, in each form that they are written in. The longest are first, since one may hold another.
+/// The secrets of a configuration, in each form that they are written in.
 pub(super) fn of(config: &Config) -> Vec<String> {
     let mut secrets: Vec<&str> = Vec::new();
     for pool in &config.pool {
@@ -22,9 +22,15 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     }
     secrets.extend(config.token.iter().map(|token| token.sha256.expose()));
     secrets.retain(|secret| secret.len() >= SHORTEST);
-    let quoted = secrets.iter().filter_map(|secret| in_json(secret));
+    in_each_form(&secrets)
+}
+
+/// As they stand in texts and in JSON. The longest are first, since one may hold another.
+pub(super) fn in_each_form<S: AsRef<str>>(secrets: &[S]) -> Vec<String> {
+    let secrets = secrets.iter().map(AsRef::as_ref);
+    let quoted = secrets.clone().filter_map(in_json);
     let mut all: Vec<String> = quoted.collect();
-    all.extend(secrets.into_iter().map(str::to_owned));
+    all.extend(secrets.map(str::to_owned));
     all.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     all
 }
