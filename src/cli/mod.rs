@@ -95,7 +95,7 @@ Options of board, fan, psu, chain, locate and latch, besides those of an emulate
 They go through the keeper that runs. Where none does, the command is the keeper,
 with the same limits, until it ends.
 
-Options of demo:
+Options of demo, besides those of an emulated machine:
       --seconds N           end by itself after N seconds
       --api ADDRESS         status endpoint (default 127.0.0.1:8080)
 

@@ -1,15 +1,16 @@
-// Uses the page as its owner does. ADDRESS of a mining demo, its admin TOKEN, and PICTURES for screenshots come by environment.
+// Uses the page as its owner does. ADDRESS of a mining demo, its admin TOKEN, the CONTROL socket of its emulated machine, and where
+// to put PICTURES come by environment.
 "use strict";
 
 const assert = require("node:assert/strict");
 const { mkdtempSync, readFileSync, rmSync } = require("node:fs");
-const { createServer } = require("node:net");
+const { createConnection, createServer } = require("node:net");
 const { tmpdir } = require("node:os");
 const { join } = require("node:path");
 const { createInterface } = require("node:readline");
 const { chromium } = require("playwright-core");
 
-const { ADDRESS, TOKEN, PICTURES } = process.env;
+const { ADDRESS, CONTROL, TOKEN, PICTURES } = process.env;
 const AXE = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const PATIENCE = 20000;
 // For what the machine or the page looks at now and then only.
@@ -217,13 +218,45 @@ async function asksBeforeItTakesThePower(page) {
   page.off("request", watch);
 }
 
-// Off means off until somebody wants power again; the rail has to be off for half a minute in between.
-async function powersOffAndOn(page) {
+// Somebody shorts the supply's enable line: the keeper lets it go twice a second, and it is held again at once.
+function shortTheEnableLine() {
+  const line = createConnection(CONTROL).on("error", () => {}).resume();
+  const again = setInterval(() => line.write("power on\n"), 50);
+  return () => { clearInterval(again); line.end("power off\n"); };
+}
+
+// Presses a button until the machine does what it says; until then it says why not.
+async function pressUntilDone(page, button, name, refusal) {
+  const end = Date.now() + MINUTES;
+  for (;;) {
+    await page.click(button);
+    await until(page, "#outcome", new RegExp(`^${name}: (done|.*; )`));
+    const told = await text(page, "#outcome");
+    if (told.startsWith(`${name}: done`)) return;
+    assert.match(told, refusal);
+    assert.ok(Date.now() < end, told);
+    await page.waitForTimeout(1000);
+  }
+}
+
+// Off means off until somebody wants power again. A rail that comes up all the same is a cause to stay off, whatever
+// anybody wants, until somebody has seen to it and says so.
+async function staysOffAndSaysWhy(page) {
   await page.click("[data-order=stop]");
   await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await until(page, "#outcome", /^Power off: done/);
   await until(page, "#state", /^held/, MOMENTS);
+  assert.ok(await page.locator("#latched, #clear-latch").evaluateAll((all) => all.every((each) => each.hidden)));
+  const mend = shortTheEnableLine();
+  await until(page, "#state", /^latched/, MINUTES);
+  await until(page, "#latched", /stays off since .*: the supply is still on though switched off.* latch clear/);
+  await page.click("#clear-latch");
+  await until(page, "#outcome", /^Clear the latch: .*; /);
+  assert.doesNotMatch(await text(page, "#outcome"), /done/);
+  mend();
+  await pressUntilDone(page, "#clear-latch", "Clear the latch", /rail|supply|not ready/);
+  await page.waitForFunction(() => document.querySelector("#latched").hidden && document.querySelector("#clear-latch").hidden);
   await page.click("[data-order=start]");
   await until(page, "#outcome", /^Power on: done/);
   await until(page, "#state", /^mining/, MINUTES);
@@ -341,23 +374,6 @@ async function tellsThatItsNumbersAreOld(page) {
   assert.ok(!(await page.evaluate(() => document.body.classList.contains("stale"))));
 }
 
-// What the page makes of a machine that stays off. This one is well, so the stream is made up here of what it tells.
-async function saysWhyAMachineStaysOff(page) {
-  const status = await (await page.request.get(`http://${ADDRESS}/api/v1/status`)).json();
-  status.machine.state = "latched";
-  status.keeper.latched = { cause: "fewer fans turn than the board needs", unix_time: 1800000000, kept: true };
-  assert.ok(await page.locator("#latched, #clear-latch").evaluateAll((all) => all.every((each) => each.hidden)));
-  await page.route("**/api/v1/live", (route) => route.fulfill({
-    contentType: "text/event-stream", body: `event: status\ndata: ${JSON.stringify(status)}\n\n` }));
-  await useToken(page, TOKEN);
-  await until(page, "#latched", /stays off since .*2027.*, over a restart: fewer fans .* latch clear/);
-  assert.ok(await page.isVisible("#clear-latch"));
-  await page.unroute("**/api/v1/live");
-  await useToken(page, TOKEN);
-  await until(page, "#state", /^mining/);
-  assert.ok(!(await page.isVisible("#latched")));
-}
-
 async function fitsAPhone(page) {
   await page.setViewportSize({ width: 360, height: 740 });
   const width = await page.evaluate(() => document.documentElement.scrollWidth);
@@ -408,14 +424,13 @@ const STEPS = [
   ["shows what chains and rail run at", showsTheOperatingPoints],
   ["pauses and resumes", pausesAndResumes],
   ["asks before it takes the power", asksBeforeItTakesThePower],
-  ["powers off and on", powersOffAndOn],
+  ["stays off, says why, and runs again", staysOffAndSaysWhy],
   ["checks, compares and saves the configuration", editsTheConfiguration],
   ["tells of an alert and of its end", tellsOfAnAlert],
   ["installs no file that is no bundle", installsNoFileThatIsNoBundle],
   ["shows log and events", showsLogAndEvents],
   ["leaves hostile names and words inert", leavesHostileWordsInert],
   ["tells that its numbers are old", tellsThatItsNumbersAreOld],
-  ["says why a machine stays off", saysWhyAMachineStaysOff],
   ["fits a phone", fitsAPhone],
   ["goes by keyboard", goesByKeyboard],
   ["finds no ill chips in a healthy machine", findsNoIllChips],

@@ -33,10 +33,15 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let mut options = Options::default();
     let mut lasting = None;
     let mut address = DEFAULT_ADDRESS;
+    let mut wishes = EmulatedWishes::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Long("seconds") => lasting = Some(Duration::from_secs(parser.value()?.parse()?)),
             Long("api") => address = parser.value()?.parse()?,
+            Long(name) if EmulatedWishes::NAMES.contains(&name) => {
+                let name = name.to_owned();
+                wishes.take(&name, &mut parser)?;
+            }
             other => {
                 let flag = Options::flag(other)?;
                 options.take(flag, parser.value()?)?;
@@ -48,11 +53,12 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     let _logs = logs::start(&config.log, logs::Role::Writer)
         .map_err(|error| Failure::Other(error.to_string()))?;
     let scratch = Scratch::new()?;
-    runtime()?.block_on(mine(options, address, &scratch, lasting))
+    runtime()?.block_on(mine(options, &wishes, address, &scratch, lasting))
 }
 
 async fn mine(
     mut options: Options,
+    wishes: &EmulatedWishes,
     address: SocketAddr,
     scratch: &Scratch,
     lasting: Option<Duration>,
@@ -73,7 +79,7 @@ async fn mine(
     let config = options.load()?.config;
 
     let (stop, over) = stop_and_over(lasting)?;
-    let emulation = emulation::start(&config, &EmulatedWishes::default())?;
+    let emulation = emulation::start(&config, wishes)?;
     let scene = Scene {
         run_directory: scratch.run(),
         api,
