@@ -1,6 +1,7 @@
 //! Which pool the chains work for: decisions without I/O, told the time and the work done.
 
 mod failover;
+mod groups;
 mod proven;
 mod sharing;
 mod trust;

@@ -1,10 +1,9 @@
 //! Strategies that part the work: in turns, equally, by quota, by groups. All parts are of hashes,
 //! not of time.
 
-use super::failover::Failover;
+use super::groups::Groups;
 use super::trust::Trust;
 use super::{Decision, PoolView, first_ready, moved};
-use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -81,7 +80,7 @@ pub struct Sharing {
     /// Work done for each pool or group, divided by its weight. The one furthest behind comes next.
     progress: Vec<Progress>,
     /// Who stands for each group.
-    groups: BTreeMap<u8, Failover>,
+    groups: Groups,
     turn_began: Option<Instant>,
     /// The owner wants this pool's turn to begin.
     called: Option<usize>,
@@ -124,7 +123,7 @@ impl Sharing {
         Self {
             parting,
             progress: vec![Progress::default(); units],
-            groups: BTreeMap::new(),
+            groups: Groups::default(),
             turn_began: None,
             called: None,
         }
@@ -138,9 +137,7 @@ impl Sharing {
     /// The pools are others now: each one's index before, if it was there.
     pub fn remap(&mut self, from: &[Option<usize>]) {
         self.called = moved(self.called, from);
-        for group in self.groups.values_mut() {
-            group.remap(from);
-        }
+        self.groups.remap(from);
         if !matches!(self.parting, Parting::ByGroup) {
             let before = |old: &Option<usize>| self.progress.get((*old)?).copied();
             self.progress = from
@@ -161,8 +158,15 @@ impl Sharing {
     ) -> Decision {
         self.credit(pools, active, done);
         let claims = match self.parting {
-            Parting::ByGroup => self.claims_of_groups(trust, pools, order, active, done, now),
-            Parting::Equally | Parting::ByQuota => self.claims_of_pools(pools, order),
+            // One a group: that of the pool which its own failover has chosen.
+            Parting::ByGroup => {
+                let chosen = self.groups.decide(trust, pools, order, active, done, now);
+                self.claims(pools, chosen)
+            }
+            Parting::Equally | Parting::ByQuota => {
+                let is_ready = |index: &usize| pools.get(*index).is_some_and(PoolView::is_ready);
+                self.claims(pools, order.iter().copied().filter(is_ready))
+            }
         };
         self.let_late_ones_join(&claims);
         let called = self.called.take();
@@ -236,44 +240,8 @@ impl Sharing {
         }
     }
 
-    fn claims_of_pools(&self, pools: &[PoolView], order: &[usize]) -> Vec<Claim> {
-        let is_ready = |index: &usize| pools.get(*index).is_some_and(PoolView::is_ready);
-        let ready = order.iter().copied().filter(is_ready);
-        ready.map(|index| self.claim(pools, index)).collect()
-    }
-
-    /// One claim a group: that of the pool which its own failover has chosen.
-    fn claims_of_groups(
-        &mut self,
-        trust: &mut Trust,
-        pools: &[PoolView],
-        order: &[usize],
-        active: Option<usize>,
-        done: f64,
-        now: Instant,
-    ) -> Vec<Claim> {
-        let mut members: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
-        let mut groups: Vec<u8> = Vec::new();
-        for index in order.iter().copied() {
-            let Some(pool) = pools.get(index) else {
-                continue;
-            };
-            let group = pool.place.group;
-            if !groups.contains(&group) {
-                groups.push(group);
-            }
-            members.entry(group).or_default().push(index);
-        }
-        self.groups.retain(|group, _| members.contains_key(group));
-        let mut chosen = Vec::with_capacity(groups.len());
-        for group in groups {
-            let line = members.get(&group).map_or(&[][..], Vec::as_slice);
-            let succession = self.groups.entry(group).or_default();
-            let is_at_work = active.is_some() && succession.active() == active;
-            let done = if is_at_work { done } else { 0.0 };
-            chosen.extend(succession.decide(trust, pools, line, done, now).pool);
-        }
-        chosen
+    fn claims(&self, pools: &[PoolView], indices: impl IntoIterator<Item = usize>) -> Vec<Claim> {
+        indices
             .into_iter()
             .map(|index| self.claim(pools, index))
             .collect()

@@ -101,9 +101,22 @@ impl Trust {
 
     /// Why a ready pool may take the work from a worse one, if it may. A pardon is used up by it.
     pub fn welcome(&mut self, pool: usize, view: &PoolView, now: Instant) -> Option<&'static str> {
+        let reason = self.reason(pool, view, now);
+        let record = self
+            .records
+            .get_mut(pool)
+            .filter(|_| view.ready_since.is_some());
+        if let Some(record) = record {
+            record.pardon = None;
+        }
+        reason
+    }
+
+    /// The same, with nothing used up.
+    pub fn reason(&self, pool: usize, view: &PoolView, now: Instant) -> Option<&'static str> {
         let since = view.ready_since?;
-        let record = self.records.get_mut(pool)?;
-        let pardon = record.pardon.take();
+        let record = self.records.get(pool)?;
+        let pardon = record.pardon;
         if pardon == Some(Pardon::Owner) {
             return Some("chosen by the owner");
         }
