@@ -248,7 +248,9 @@ mod tests {
     }
 
     fn pty(second_descriptor: bool) -> Pty {
-        let (master, slave) = TTYPort::pair().unwrap();
+        let (mut master, slave) = TTYPort::pair().unwrap();
+        // The kernel hands bytes over when it has time to.
+        master.set_timeout(Duration::from_secs(120)).unwrap();
         let spec = UartSpec {
             device: slave.name().unwrap(),
             second_descriptor,
