@@ -7,11 +7,18 @@ use cgminer_emulator::{
     machine::{Machine, MachineSettings, RunningMachine},
     transport::{self, Pty},
 };
+use rustix::fs::{Mode, OFlags};
 use std::{path::Path, time::Duration};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
-    net::UnixStream,
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, join},
+    net::{UnixStream, unix::pipe},
+    time::timeout,
 };
+
+/// A question that nobody answers is asked again after so long: there was no power yet.
+const AGAIN: Duration = Duration::from_secs(1);
+/// For the rest of an answer.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A machine of short chains that has power, in real time.
 fn machine() -> Machine {
@@ -25,16 +32,23 @@ fn machine() -> Machine {
     machine
 }
 
-/// Asks until the rail is up and an answer of this length has come.
+/// Asks until the rail is up and an answer of this length has come. What has begun to come is waited for, however busy the
+/// machine is that the chain is emulated on; a question more is an answer more.
 async fn answer<S: AsyncReadExt + AsyncWriteExt + Unpin>(line: &mut S, length: usize) -> Vec<u8> {
+    let mut heard = Vec::new();
     loop {
         line.write_all(&read_all(0)).await.unwrap();
-        let mut heard = vec![0; length];
-        let read = line.read_exact(&mut heard);
-        if tokio::time::timeout(Duration::from_millis(500), read)
-            .await
-            .is_ok()
-        {
+        line.flush().await.unwrap();
+        while heard.len() < length {
+            let patience = if heard.is_empty() { AGAIN } else { PATIENCE };
+            match timeout(patience, line.read_buf(&mut heard)).await {
+                Ok(count) => assert!(count.unwrap() > 0, "the line has ended"),
+                Err(_) if heard.is_empty() => break,
+                Err(_) => panic!("half an answer: {heard:?}"),
+            }
+        }
+        if heard.len() >= length {
+            heard.truncate(length);
             return heard;
         }
     }
@@ -51,14 +65,17 @@ async fn a_chain_answers_through_a_pseudo_terminal_and_follows_its_speed() {
     transport::link(Path::new("/nowhere"), &link).unwrap();
     transport::link(&device, &link).unwrap();
 
-    let file = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(&link)
-        .unwrap();
-    let terminal = file.try_clone().unwrap();
-    let mut line = tokio::fs::File::from_std(file);
-    let heard = talk(&mut line).await;
+    let terminal = rustix::fs::open(
+        &link,
+        OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK,
+        Mode::empty(),
+    )
+    .unwrap();
+    let mut line = join(
+        pipe::Receiver::from_owned_fd_unchecked(terminal.try_clone().unwrap()).unwrap(),
+        pipe::Sender::from_owned_fd_unchecked(terminal.try_clone().unwrap()).unwrap(),
+    );
+    let heard = answer(&mut line, 45).await;
     assert!(heard.chunks(9).all(|frame| frame[..2] == [0xAA, 0x55]));
 
     line.write_all(&write_all(0x28, 0x1130_0000)).await.unwrap();
@@ -68,17 +85,7 @@ async fn a_chain_answers_through_a_pseudo_terminal_and_follows_its_speed() {
     rustix::termios::tcsetattr(&terminal, rustix::termios::OptionalActions::Now, &settings)
         .unwrap();
     tokio::time::sleep(Duration::from_millis(200)).await;
-    assert_eq!(talk(&mut line).await, heard, "at the new speed");
-}
-
-/// As `answer`, but a blocking read of a terminal cannot be given up: it is asked until the rail is up by counting.
-async fn talk(line: &mut tokio::fs::File) -> Vec<u8> {
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    line.write_all(&read_all(0)).await.unwrap();
-    line.flush().await.unwrap();
-    let mut heard = vec![0; 45];
-    line.read_exact(&mut heard).await.unwrap();
-    heard
+    assert_eq!(answer(&mut line, 45).await, heard, "at the new speed");
 }
 
 #[tokio::test]
