@@ -1,7 +1,20 @@
 use super::super::{question, read_answer, status};
 use super::*;
-use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
+
+/// Writes a script by way of another process. What this one has open to write, any child that another test forks at that moment holds as
+/// well until it becomes another program, and a file that somebody may write to cannot be started: "text file busy".
+fn write_program(path: &Path, script: &str) {
+    let written = Command::new("sh")
+        .args([
+            "-c",
+            "printf '%s\\n' '#!/bin/sh' \"$1\" >\"$0\" && chmod 755 \"$0\"",
+        ])
+        .arg(path)
+        .arg(script)
+        .status();
+    assert!(written.unwrap().success());
+}
 
 /// An office whose program is a script.
 struct Machine {
@@ -13,8 +26,7 @@ impl Machine {
     fn new(script: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("program");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        write_program(&program, script);
         let updater = directory.path().join("updater");
         fs::write(&updater, "").unwrap();
         let places = Places {
@@ -49,7 +61,7 @@ impl Machine {
 
     /// The update once it has ended.
     fn ended(&self) -> Job {
-        for _ in 0..6000 {
+        for _ in 0..24_000 {
             let job = status(self.directory.path()).unwrap().job.unwrap();
             if matches!(job.state, JobState::Installed | JobState::Failed) {
                 return job;
