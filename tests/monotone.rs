@@ -152,8 +152,8 @@ impl House {
     }
 
     async fn wait_for(&mut self, is_it: impl FnMut(&PoolsStatus) -> bool) {
-        let waited = tokio::time::timeout(Duration::from_secs(60), self.status.wait_for(is_it));
-        waited.await.expect("within a minute").unwrap();
+        let waited = tokio::time::timeout(Duration::from_secs(240), self.status.wait_for(is_it));
+        waited.await.expect("in time").unwrap();
     }
 
     /// Every pool takes shares, refuses one and loses its connection.
