@@ -1,5 +1,6 @@
 //! The kept file at work: written on a thread that may wait for a flash, so that no decision does.
 
+use super::cause::Cause;
 use super::guard::LastKeeper;
 use super::kept::{Boot, HARMLESS_AFTER, Kept};
 use super::setup::Setup;
@@ -61,6 +62,12 @@ impl Files {
     /// The latched cause on disk.
     pub(super) fn latch(&self) -> Option<Latch> {
         self.latch.clone()
+    }
+
+    /// When this cause was noted, by the wall clock. The guard has none.
+    pub(super) fn noted_at(&self, cause: &Cause) -> Option<u64> {
+        let latch = self.latch.as_ref();
+        latch.filter(|latch| latch.cause == *cause)?.unix_time
     }
 
     /// How the keeper before this one ended.

@@ -500,6 +500,9 @@ impl Keeper {
         };
         let mut status = self.guard.snapshot(watchdog, self.epoch.now());
         status.process = Some(self.resources.at(now));
+        if let Some(latch) = &mut status.latched {
+            latch.unix_time = latch.unix_time.or(self.files.noted_at(&latch.cause));
+        }
         if let Some(due) = &self.hashes_due {
             for chain in &mut status.chains {
                 chain.hashes_due = due(chain.chain);

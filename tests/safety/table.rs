@@ -305,6 +305,14 @@ impl Case {
             self.fault
         );
         rig.run(Duration::from_secs(5)).await;
+        let since = rig
+            .snapshot()
+            .and_then(|seen| seen.latched.clone()?.unix_time);
+        assert!(
+            since.is_some(),
+            "{}: nobody knows since when it is latched",
+            self.fault
+        );
 
         rig.kill_keeper().await;
         rig.start_keeper();
