@@ -221,8 +221,8 @@ async function asksBeforeItTakesThePower(page) {
 // Somebody shorts the supply's enable line: the keeper lets it go twice a second, and it is held again at once.
 function shortTheEnableLine() {
   const line = createConnection(CONTROL).on("error", () => {}).resume();
-  const again = setInterval(() => line.write("power on\n"), 50);
-  return () => { clearInterval(again); line.end("power off\n"); };
+  const again = setInterval(() => line.write("enable on\n"), 50);
+  return () => { clearInterval(again); line.end(); };
 }
 
 // Presses a button until the machine does what it says; until then it says why not.
@@ -249,12 +249,15 @@ async function staysOffAndSaysWhy(page) {
   await until(page, "#state", /^held/, MOMENTS);
   assert.ok(await page.locator("#latched, #clear-latch").evaluateAll((all) => all.every((each) => each.hidden)));
   const mend = shortTheEnableLine();
-  await until(page, "#state", /^latched/, MINUTES);
-  await until(page, "#latched", /stays off since .*: the supply is still on though switched off.* latch clear/);
-  await page.click("#clear-latch");
-  await until(page, "#outcome", /^Clear the latch: .*; /);
-  assert.doesNotMatch(await text(page, "#outcome"), /done/);
-  mend();
+  try {
+    await until(page, "#state", /^latched/, MINUTES);
+    await until(page, "#latched", /stays off since .*: the supply is still on though switched off.* latch clear/);
+    await page.click("#clear-latch");
+    await until(page, "#outcome", /^Clear the latch: .*; /);
+    assert.doesNotMatch(await text(page, "#outcome"), /done/);
+  } finally {
+    mend();
+  }
   await pressUntilDone(page, "#clear-latch", "Clear the latch", /rail|supply|not ready/);
   await page.waitForFunction(() => document.querySelector("#latched").hidden && document.querySelector("#clear-latch").hidden);
   await page.click("[data-order=start]");
