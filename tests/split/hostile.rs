@@ -1,6 +1,6 @@
 //! A miner that somebody has taken over, behind the fences of a real one: what it tries, and that nothing comes of it.
 
-use crate::daemon::is_root;
+use crate::daemon::{PATIENCE, is_root};
 use crate::stand_in::{Kept, Role, said_by};
 use cgminer_board::thermal::FanMode;
 use cgminer_hal::units::{DutyPercent, Millivolts};
@@ -163,7 +163,7 @@ async fn a_miner_that_was_taken_over_is_refused_everything_and_the_keeper_is_unm
     prepare(directory.path());
     let kept = Kept::start(directory.path(), Role::Hostile, None);
     let said = said_by(directory.path(), Role::Hostile);
-    let tried = timeout(Duration::from_secs(180), async {
+    let tried = timeout(PATIENCE, async {
         loop {
             let text = fs::read_to_string(&said).unwrap_or_default();
             if text.lines().any(|line| line == "end") {

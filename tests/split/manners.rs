@@ -1,6 +1,6 @@
 //! What the two processes are to each other, and to an operator.
 
-use crate::daemon::{Daemon, is_alive};
+use crate::daemon::{Daemon, PATIENCE, is_alive};
 use cgminer_rs::api::local;
 use cgminer_rs::keeper::State;
 use cgminer_rs::link::{LinkError, Refusal, Request};
@@ -15,7 +15,7 @@ async fn a_miner_ends_with_its_keeper_and_has_no_rights_while_it_runs() {
     };
     let tool = daemon.tool().await;
     daemon
-        .wait(&tool, 60, |status| status.state == State::PowerUp)
+        .wait(&tool, PATIENCE, |status| status.state == State::PowerUp)
         .await;
     for (field, expected) in [
         ("CapEff", "0000000000000000"),
@@ -36,7 +36,7 @@ async fn a_miner_ends_with_its_keeper_and_has_no_rights_while_it_runs() {
     let miner = daemon.miner().unwrap();
     daemon.keeper.kill().unwrap();
     daemon.keeper.wait().unwrap();
-    let gone = timeout(Duration::from_secs(10), async {
+    let gone = timeout(PATIENCE, async {
         while is_alive(miner) {
             sleep(Duration::from_millis(50)).await;
         }
@@ -55,7 +55,7 @@ async fn one_file_and_one_list_hold_the_lines_of_both_processes() {
     let both = |text: &str| {
         text.contains("cgminer_rs::cli::run") && text.contains("cgminer_rs::miner::confine")
     };
-    let told = timeout(Duration::from_secs(120), async {
+    let told = timeout(PATIENCE, async {
         loop {
             let listed = local::get(&run, "/api/v1/logs").unwrap_or_default();
             let written = fs::read_to_string(&file).unwrap_or_default();
@@ -75,20 +75,20 @@ async fn an_operator_may_what_the_miner_may_not_and_a_stop_ends_both() {
     };
     let tool = daemon.tool().await;
     daemon
-        .wait(&tool, 60, |status| status.state == State::PowerUp)
+        .wait(&tool, PATIENCE, |status| status.state == State::PowerUp)
         .await;
     assert!(matches!(
         tool.request(Request::ClearLatch).await,
         Err(LinkError::Refused(Refusal::NotNow { .. }))
     ));
     assert_eq!(tool.request(Request::Locate { on: true }).await, Ok(()));
-    daemon.wait(&tool, 5, |status| status.locate).await;
+    daemon.wait(&tool, PATIENCE, |status| status.locate).await;
     assert_eq!(tool.request(Request::SetPower { on: false }).await, Ok(()));
     daemon
-        .wait(&tool, 10, |status| status.state == State::Standby)
+        .wait(&tool, PATIENCE, |status| status.state == State::Standby)
         .await;
     assert_eq!(tool.request(Request::Stop).await, Ok(()));
-    let ended = timeout(Duration::from_secs(60), async {
+    let ended = timeout(PATIENCE, async {
         loop {
             if let Some(status) = daemon.keeper.try_wait().unwrap() {
                 return status;
