@@ -18,6 +18,10 @@ const FILE: &str = "# the owner's words\n[api]\nlisten = \"127.0.0.1:0\"\n\n[[po
                     \"stratum+tcp://127.0.0.1:9\"\nuser = \"u\"\npassword = \"p\"\n";
 /// A directory named so makes this test's program write configurations until it is killed.
 const WRITER: &str = "TEST_CONFIGURATION_WRITER";
+/// Writers that are killed.
+const ROUNDS: u32 = 200;
+/// For whatever has to come: the machine may be busy with other things.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A daemon on an emulated machine: two processes for root, one for anybody else.
 struct Daemon {
@@ -97,7 +101,7 @@ impl Daemon {
         let began = Instant::now();
         while !done() {
             assert!(
-                began.elapsed() < Duration::from_secs(60),
+                began.elapsed() < PATIENCE,
                 "{what}\n{}",
                 fs::read_to_string(self.directory.path().join("log")).unwrap()
             );
@@ -204,8 +208,14 @@ fn a_write_that_is_cut_off_anywhere_leaves_the_old_or_the_new_file() {
     let file = directory.path().join("c.toml");
     fs::write(&file, configuration("a")).unwrap();
     let inode = || fs::metadata(&file).unwrap().ino();
-    let (mut seen, mut cut_off) = ([0, 0], 0);
-    for round in 0..200_u64 {
+    let (mut seen, mut cut_off, mut rounds) = ([0, 0], 0, 0_u32);
+    // Where the axe falls is chance: a machine that is busy with other things may need some more rounds.
+    while rounds < ROUNDS || cut_off == 0 || seen.contains(&0) {
+        rounds += 1;
+        assert!(
+            rounds <= 20 * ROUNDS,
+            "no write was cut off, or one file was never found, so nothing is proven: {cut_off} {seen:?}"
+        );
         let mut writer = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "--nocapture"])
             .arg("a_write_that_is_cut_off_anywhere_leaves_the_old_or_the_new_file")
@@ -218,14 +228,16 @@ fn a_write_that_is_cut_off_anywhere_leaves_the_old_or_the_new_file() {
         let becomes_another = || {
             let (before, began) = (inode(), Instant::now());
             while inode() == before {
-                assert!(began.elapsed() < Duration::from_secs(20), "it never writes");
+                // Whoever was late finds its budget of writes spent, which grows by one in half a minute.
+                assert!(began.elapsed() < PATIENCE, "it never writes");
                 std::thread::sleep(Duration::from_micros(200));
             }
             began.elapsed()
         };
         becomes_another();
-        let write = becomes_another().max(Duration::from_micros(1_500));
-        std::thread::sleep(2 * write * (round as u32 * 37 % 100) / 100);
+        let write =
+            becomes_another().clamp(Duration::from_micros(1_500), Duration::from_millis(50));
+        std::thread::sleep(2 * write * (rounds * 37 % 100) / 100);
         let process = Pid::from_raw(writer.id().try_into().unwrap());
         kill(process, Signal::SIGKILL).unwrap();
         writer.wait().unwrap();
@@ -234,13 +246,11 @@ fn a_write_that_is_cut_off_anywhere_leaves_the_old_or_the_new_file() {
         let which = ["a", "b"]
             .iter()
             .position(|letter| text == configuration(letter));
-        let which = which.unwrap_or_else(|| panic!("torn in round {round}: {} bytes", text.len()));
+        let which = which.unwrap_or_else(|| panic!("torn in round {rounds}: {} bytes", text.len()));
         parse(&text).unwrap();
         seen[which] += 1;
     }
     println!(
-        "killed in the middle of {cut_off} of 200 writes; the two files were found {seen:?} times"
+        "killed in the middle of {cut_off} of {rounds} writes; the two files were found {seen:?} times"
     );
-    assert!(seen[0] > 0 && seen[1] > 0, "{seen:?}");
-    assert!(cut_off > 0, "no write was cut off, so nothing is proven");
 }
