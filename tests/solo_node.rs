@@ -133,6 +133,13 @@ async fn the_emulated_machine_mines_blocks_that_a_real_node_accepts() {
     for amount in [1, 2, 3] {
         node.call("sendtoaddress", json!([other, amount])).await;
     }
+    // In blocks of ours, before anybody else's could take them.
+    let mined = async {
+        while node.call("getmempoolinfo", json!([])).await["size"] != 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, mined).await.expect("payments are mined");
     pools.blocks_accepted(BLOCKS / 2).await;
 
     // Somebody else is faster: the machine turns to the new block at once.

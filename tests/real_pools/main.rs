@@ -39,7 +39,7 @@ use tokio::time::timeout;
 /// Who the pool pays: nobody's key, of BIP 173's examples.
 const OWNER: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
 /// Generous, for a busy machine: an idle one takes a fraction of a second.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Works for the pool at this port, and for the node itself when that pool fails.
 fn miner(port: u16, node: &Node) -> Miner {

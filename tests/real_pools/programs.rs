@@ -70,8 +70,14 @@ impl Program {
         }
     }
 
-    /// A relay in Python before it.
+    /// A relay in Python before it, which may find its port taken as well.
     pub fn relay(prefix: &Path, upstream: u16) -> Self {
+        (0..3)
+            .find_map(|_| Self::try_relay(prefix, upstream))
+            .expect("the relay listens")
+    }
+
+    fn try_relay(prefix: &Path, upstream: u16) -> Option<Self> {
         let port = free_port();
         let process = Command::new("python3")
             .env("PYTHONPATH", prefix.join("python"))
@@ -85,13 +91,16 @@ impl Program {
             .stderr(Stdio::null())
             .spawn()
             .expect("python starts");
-        let relay = Self { process, port };
+        let mut relay = Self { process, port };
         let began = std::time::Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < PATIENCE, "the relay listens");
+            let ended = relay.process.try_wait().expect("a child").is_some();
+            if ended || began.elapsed() > PATIENCE {
+                return None;
+            }
             std::thread::sleep(Duration::from_millis(50));
         }
-        relay
+        Some(relay)
     }
 }
 

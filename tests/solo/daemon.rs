@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// For the daemon to open its endpoint, and for it to end.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Its configuration, in a directory of its own.
 const FILE: &str = "cgminer-rs.toml";

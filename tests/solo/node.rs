@@ -18,8 +18,10 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 /// How long the node may take to answer after its start; it verifies nothing on an empty chain.
-const START: Duration = Duration::from_secs(60);
-const CALL: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(240);
+const CALL: Duration = Duration::from_secs(120);
+/// A port that was free when it was asked for may be somebody else's when the node wants it, so one that ends gets another one.
+const TRIES: u32 = 3;
 
 pub struct Node {
     process: Child,
@@ -54,6 +56,22 @@ impl Node {
 
     /// Starts it on a chain of its own, with further arguments.
     pub async fn start_on(chain: &'static str, program: &Path, arguments: &[&str]) -> Self {
+        let mut said = String::new();
+        for _ in 0..TRIES {
+            match Self::try_start(chain, program, arguments).await {
+                Ok(node) => return node,
+                Err(words) => said = words,
+            }
+        }
+        panic!("the node does not answer: {said}");
+    }
+
+    /// Its own words when it ends, or does not answer.
+    async fn try_start(
+        chain: &'static str,
+        program: &Path,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
         let directory = tempfile::tempdir().expect("a directory for the node");
         let port = free_port();
         let log = std::fs::File::create(directory.path().join("output")).expect("a file");
@@ -75,7 +93,7 @@ impl Node {
             .expect("the node starts");
         let auth = RpcAuth::Cookie(directory.path().join(chain).join(".cookie"));
         let client = RpcClient::new(host(), port, auth, Arc::new(DirectConnector::system()));
-        let node = Self {
+        let mut node = Self {
             process,
             directory,
             chain,
@@ -84,14 +102,18 @@ impl Node {
         };
         let answers = async {
             while node.try_call("getblockcount", json!([])).await.is_err() {
+                if node.process.try_wait().is_ok_and(|ended| ended.is_some()) {
+                    return false;
+                }
                 sleep(Duration::from_millis(100)).await;
             }
+            true
         };
-        if timeout(START, answers).await.is_err() {
-            let log = std::fs::read_to_string(node.directory.path().join("output"));
-            panic!("the node does not answer: {}", log.unwrap_or_default());
+        if timeout(START, answers).await == Ok(true) {
+            return Ok(node);
         }
-        node
+        let said = std::fs::read_to_string(node.directory.path().join("output"));
+        Err(said.unwrap_or_default())
     }
 
     /// What a miner needs to know of it.
