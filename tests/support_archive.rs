@@ -157,6 +157,11 @@ impl Machine {
         machine.until("the interface answers", |machine| {
             local::get(&machine.path("run"), "/api/v1/version").is_ok()
         });
+        // It answers a moment before it is said where.
+        machine.until("the network's door is told of", |machine| {
+            let log = fs::read_to_string(machine.path("log")).unwrap();
+            log.contains("status: http://")
+        });
         machine
     }
 

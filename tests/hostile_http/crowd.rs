@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// Addresses that a crowd comes from: one has half of the places at most.
 const ADDRESSES: usize = 7;
 /// For one answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a client of a crowd does.
 #[derive(Clone, Copy)]

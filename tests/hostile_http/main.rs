@@ -34,7 +34,7 @@ async fn a_crowd_costs_little_keeps_nobody_out_and_does_not_touch_the_chains() {
     let nonces = daemon.nonces().await;
 
     let crowd = Crowd::of(&daemon.address, &[(Kind::Idle, IDLE), (Kind::Slow, SLOW)]);
-    crowd.is_there(Duration::from_secs(120)).await;
+    crowd.is_there(Duration::from_secs(240)).await;
     let mut times = Vec::new();
     let mut most = (0, 0);
     for _ in 0..MEASURED {
