@@ -32,11 +32,11 @@ fi
 # A path of a socket has to be short.
 control=$(mktemp -u)
 trap 'machine_end; rm -f "$control"' EXIT
-machine_start demo --seconds 900 --api 127.0.0.1:0 --control "$control"
+machine_start demo --seconds 3600 --api 127.0.0.1:0 --control "$control"
 machine_address
 run=$(echo "${TMPDIR:-/tmp}/cgminer-rs-demo-$machine"-*/run)
 token=$("$PROGRAM" token claim --run-directory "$run" | tail -n 1) || fail "the token cannot be claimed"
 machine_mining
 mkdir -p "$prefix/pictures"
 NODE_PATH=$(realpath "$prefix/node_modules") ADDRESS=$address TOKEN=$token CONTROL=$control PICTURES=$(realpath "$prefix/pictures") \
-    timeout 600 node tests/browser/page.cjs || fail "the page is not as a person needs it"
+    timeout 1800 node tests/browser/page.cjs || fail "the page is not as a person needs it"

@@ -50,7 +50,7 @@ TEST_FLIGHT_LEFT=$work/each.ring cargo test --quiet --test flight_recorder -- --
 
 # The demo's own directories are below this one, and go away with it.
 mkdir -m 755 "$work/demo"
-TMPDIR=$work/demo machine_start demo --seconds 180 --api 127.0.0.1:0 --set log.flight_recorder=256
+TMPDIR=$work/demo machine_start demo --seconds 1800 --api 127.0.0.1:0 --set log.flight_recorder=256
 machine_address
 machine_mining
 compare "$work/each.ring" 17

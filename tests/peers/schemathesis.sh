@@ -56,18 +56,20 @@ CONFIG
 unexpected-methods = ["GET", "PUT", "POST", "PATCH", "DELETE"]
 CONFIG
     machine_start run --single --emulated --config "$scratch/cgminer-rs.toml" --run-directory "$scratch/run"
-    for _ in $(seq 100); do
-        curl --silent --max-time 2 "http://$address/api/v1/version" >/dev/null && break
+    answers=""
+    for _ in $(seq 600); do
+        curl --silent --max-time 20 "http://$address/api/v1/version" >/dev/null && answers=yes && break
         kill -0 "$machine" 2>/dev/null || fail "the machine ended before it answered"
         sleep 0.2
     done
+    [ -n "$answers" ] || fail "the machine did not answer within two minutes"
     asks=(--header "Authorization: Bearer $token")
     leaves=(--exclude-path /api/v1/live)
     [ "$role" != none ] || asks=()
     case $role in operator | admin) leaves+=(--exclude-path /api/v1/pools/test) ;; esac
     (cd "$scratch" && python3 -c "from schemathesis.cli import schemathesis; schemathesis()" run "$OLDPWD/docs/openapi.json" --url "http://$address" "${asks[@]}" "${leaves[@]}" \
         --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
-        --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-8}" --max-time "${SECONDS_EACH:-40}" \
+        --request-timeout 120 --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-8}" --max-time "${SECONDS_EACH:-40}" \
         --generation-deterministic --generation-with-security-parameters false --suppress-health-check all --warnings off --no-color >"$prefix/$role.log" 2>&1) ||
         { tail -n 80 "$prefix/$role.log" >&2; fail "role $role: the daemon answers otherwise than docs/openapi.json says"; }
     kill -0 "$machine" 2>/dev/null || fail "role $role: the machine did not live through it"
