@@ -265,9 +265,15 @@ async function staysOffAndSaysWhy(page) {
   await until(page, "#state", /^mining/, MINUTES);
 }
 
-async function editsTheConfiguration(page) {
+// What was said of an earlier one would be taken for the answer, which then came over what was written meanwhile.
+async function loadConfiguration(page) {
+  await page.evaluate(() => { document.querySelector("#config-outcome").textContent = ""; });
   await page.click("#config-load");
   await until(page, "#config-outcome", /secrets left out/);
+}
+
+async function editsTheConfiguration(page) {
+  await loadConfiguration(page);
   const before = await page.inputValue("#config-text");
   assert.match(before, /\[\[pool\]\]/);
   await page.fill("#config-text", `${before}\n[pools]\nstrategie = "failover"\n`);
@@ -290,8 +296,7 @@ async function saveConfiguration(page, text) {
 
 // The machine is as warm as it is; what its owner takes for too warm is changed, and changed back.
 async function tellsOfAnAlert(page) {
-  await page.click("#config-load");
-  await until(page, "#config-outcome", /secrets left out/);
+  await loadConfiguration(page);
   const before = await page.inputValue("#config-text");
   await saveConfiguration(page, `${before}\n[alerts]\nhold = 1\ntemperature = 40\n`);
   await until(page, "#alerts", /since .*chain \d: \d+\.\d C, the limit is 40/, MOMENTS);

@@ -26,7 +26,7 @@ ip link set lo up || fail "the loopback of a network namespace cannot be brought
 echo 80 >/proc/sys/net/ipv4/ip_unprivileged_port_start
 
 host=127.40.28.1
-machine_start demo --seconds 300 --api "$host:80" --set "rpc.listen=$host:4028" --set fleet.enabled=true
+machine_start demo --seconds 1800 --api "$host:80" --set "rpc.listen=$host:4028" --set fleet.enabled=true
 machine_address
 read_by_fleets() {
     PYTHONPATH=$prefix/python timeout 240 python3 tests/peers/read_by_fleets.py "$host" "$1" ||
