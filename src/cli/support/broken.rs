@@ -1,7 +1,7 @@
 //! The files of a configuration that is broken, fit to be shown: nobody can say what in them is a secret, so only what surely is none stays.
 //!
-//! A line stays when it is one whole assignment to a field that holds no secret, or the head of a section. Of any other assignment the name
-//! stays, of an address scheme and host; the rest is left out, comments too. What was left out is looked for in all other parts.
+//! A line stays when it is one whole assignment to a field that holds no secret, or the head of a section that there is. Of any other assignment the name
+//! stays, of an address scheme and host; the rest is left out. Comments are taken as what they would be without their sign. What was left out is looked for in all other parts.
 
 use super::secrets::SHORTEST;
 use crate::config::{FIELDS, REDACTED, Recipe};
@@ -84,6 +84,13 @@ impl Told {
 
     /// What may be shown of a line.
     fn line(&mut self, line: &str) -> String {
+        if line.starts_with('#') {
+            // Most of them are settings that somebody switched off.
+            let run_directory = self.run_directory.clone();
+            let shown = self.line(line.trim_start_matches(['#', ' ']));
+            self.run_directory = run_directory;
+            return format!("# {shown}");
+        }
         if line.is_empty() || is_head(line) {
             return line.to_owned();
         }
@@ -142,7 +149,7 @@ impl Told {
         let mark = |is: bool, with: &str| if is { with.to_owned() } else { String::new() };
         let user = mark(user.is_some(), &format!("{REDACTED}@"));
         let path = mark(path.len() > 1, &format!("/{REDACTED}"));
-        format!("{:?}", format!("{scheme}://{user}{host}{path}"))
+        Value::from(format!("{scheme}://{user}{host}{path}")).to_string()
     }
 
     /// Withholds each text in quotes.
@@ -178,7 +185,9 @@ fn is_open(name: &str) -> bool {
 
 fn is_head(line: &str) -> bool {
     let inner = line.trim_start_matches('[').trim_end_matches(']');
-    line.starts_with('[') && line.ends_with(']') && is_name(inner)
+    line.starts_with('[')
+        && line.ends_with(']')
+        && FIELDS.iter().any(|field| field.section == inner)
 }
 
 fn is_name(text: &str) -> bool {
@@ -201,6 +210,9 @@ mod tests {
     fn what_surely_is_no_secret_stays_and_nothing_else() {
         let text = r#"
             # password = "first-secret"
+            # mode = "automatic"
+            # run_directory = "/run/nowhere"
+            # the key is "eighth-secret"
             [[pool]]
             url = "stratum+tcp://me:second-secret@pool.example:3333/third-secret"
             user = "me.1"
@@ -222,6 +234,7 @@ mod tests {
         } = of(text);
         assert!(!shown.contains("secret"), "{shown}");
         for wanted in [
+            "# password = <redacted>\n# mode = \"automatic\"\n",
             "[[pool]]",
             "url = \"stratum+tcp://<redacted>@pool.example:3333/<redacted>\"",
             "user = \"me.1\"",
@@ -238,6 +251,7 @@ mod tests {
             "second-secret",
             "/third-secret",
             "fourth-secret",
+            "eighth-secret",
             "fifth-secret",
             "/sixth-secret",
             "seventh-secret",
@@ -299,7 +313,7 @@ mod tests {
             let text = pieces.join("S3CR3T");
             let shown = of(&text).text;
             // A name that stands in front of it by accident makes it that field's value.
-            let open = text.lines().any(|line| line.split_once('=').is_some_and(|(name, value)| is_open(name.trim()) && value.contains("S3CR3T")));
+            let open = text.lines().map(|line| line.trim_start_matches(['#', ' '])).any(|line| line.split_once('=').is_some_and(|(name, value)| is_open(name.trim()) && value.contains("S3CR3T")));
             prop_assert!(open || !shown.contains("S3CR3T"), "{}", shown);
         }
     }
