@@ -367,6 +367,16 @@ async function leavesHostileWordsInert(page) {
     document.querySelector(`#pools tr:last-child td:nth-child(${column})`).textContent));
   assert.deepEqual([name, said], [HOSTILE, words]);
   assert.equal(await page.locator("#pools img, #pools script, main script").count(), 0);
+  await page.click("[aria-label='Remove pool 2']");
+  await until(page, "#confirm-text", /^stratum.*<img src=x.*it leaves the configuration file/);
+  await page.click("#confirm button >> text=Cancel");
+  await page.waitForFunction(() => !document.querySelector("#confirm").open);
+  assert.equal(await page.locator("#pools tr").count(), 3);
+  await page.click("[aria-label='Remove pool 2']");
+  await page.click("#confirm-yes");
+  await until(page, "#outcome", /^Remove pool 2: done/);
+  await page.waitForFunction(() => document.querySelectorAll("#pools tr").length === 2);
+  assert.equal(await page.locator("#confirm img, #confirm script").count(), 0);
   assert.equal(await page.evaluate(() => window.hit), undefined);
 }
 
@@ -437,7 +447,7 @@ const STEPS = [
   ["tells of an alert and of its end", tellsOfAnAlert],
   ["installs no file that is no bundle", installsNoFileThatIsNoBundle],
   ["shows log and events", showsLogAndEvents],
-  ["leaves hostile names and words inert", leavesHostileWordsInert],
+  ["leaves hostile names and words inert, and removes their pool", leavesHostileWordsInert],
   ["tells that its numbers are old", tellsThatItsNumbersAreOld],
   ["fits a phone", fitsAPhone],
   ["goes by keyboard", goesByKeyboard],

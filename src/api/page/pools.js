@@ -1,6 +1,6 @@
 // Pools: what they are, what can be done with them, and a try of one that need not be configured.
 import { at, duration, fill, known, put } from "/page/text.js";
-import { ask, order } from "/page/ask.js";
+import { ask, confirmed, order } from "/page/ask.js";
 
 const ACTIONS = 13;
 let shown = [];
@@ -29,11 +29,23 @@ function showActions() {
       button.type = "button";
       button.textContent = name;
       button.setAttribute("aria-label", `${name} pool ${index}`);
-      button.addEventListener("click", () => order(`${name} pool ${index}`, method, `/api/v1/pools/${index}${path}`));
+      button.addEventListener("click", async () => {
+        const what = `${name} pool ${index}`;
+        if (method !== "DELETE" || await wantsToRemove(index, what)) order(what, method, `/api/v1/pools/${index}${path}`);
+      });
       cell.append(button);
     }
     if (index > 0) cell.append(moveUp(index));
   }
+}
+
+// Others may move pools while it is asked.
+async function wantsToRemove(index, what) {
+  const { url, user } = shown[index];
+  if (!await confirmed(what, `${url}, user ${user}: it leaves the configuration file with its password.`)) return false;
+  const still = shown[index]?.url === url && shown[index].user === user;
+  if (!still) put(at("outcome"), `${what}: the pools have changed meanwhile; look again`);
+  return still;
 }
 
 function moveUp(index) {
