@@ -29,8 +29,12 @@ use tokio::time::{interval, sleep};
 
 const ROLE: &str = "SPLIT_TEST_ROLE";
 const DIRECTORY: &str = "SPLIT_TEST_DIRECTORY";
-/// More than a miner may have.
-const TOO_MUCH_MEMORY: usize = 3 << 30;
+/// More than a miner may have, and no more than one allocation can be where addresses have 32 bits.
+const TOO_MUCH_MEMORY: usize = if usize::BITS == 32 {
+    isize::MAX.unsigned_abs()
+} else {
+    3 << 30
+};
 
 /// What another life of this program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +228,13 @@ impl Kept {
             owners_fans: tokio::sync::watch::channel(None).1,
         };
         let from = directory.to_owned();
-        let host = ProcessHost::new(move || miner.command(&from), |_| {});
+        // The keeper takes the miner's standard error, where a panic is told.
+        let said = said_by(directory, miner);
+        let tell = move |line: &[u8]| {
+            let said = OpenOptions::new().create(true).append(true).open(&said);
+            let _ = said.and_then(|mut said| said.write_all(line));
+        };
+        let host = ProcessHost::new(move || miner.command(&from), tell);
         Self {
             status: seen,
             keeper: tokio::spawn(async move {

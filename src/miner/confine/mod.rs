@@ -28,6 +28,9 @@ const FILE_BYTES_MAX: rlim_t = 64 << 20;
 /// Address space; most of it is stacks that are never touched.
 const MEMORY_MAX: rlim_t = 2 << 30;
 
+/// Said of a limit that the system took and does not have.
+pub const NOT_HELD: &str = "taken by the system, but not held";
+
 /// What the miner needs, and so keeps.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
@@ -134,6 +137,10 @@ fn limits(files: u64) -> Result<String, String> {
         (Resource::RLIMIT_AS, MEMORY_MAX),
     ] {
         setrlimit(resource, most, most).map_err(|error| format!("{resource:?}: {error}"))?;
+        // qemu-user says yes to a limit of memory and sets none.
+        if getrlimit(resource) != Ok((most, most)) {
+            return Err(format!("{resource:?}: {NOT_HELD}"));
+        }
     }
     Ok(format!(
         "{files} files, {THREADS_MAX} threads, {} MiB",
