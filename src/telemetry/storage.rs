@@ -2,6 +2,8 @@
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 use serde::Serialize;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 /// One file system.
@@ -26,18 +28,18 @@ pub fn read(directories: &[PathBuf]) -> Vec<Storage> {
     let mut seen = Vec::new();
     let mut all = Vec::new();
     for directory in directories {
-        let Ok(told) = statvfs(directory) else {
+        let (Ok(told), Ok(known)) = (statvfs(directory), fs::metadata(directory)) else {
             continue;
         };
         let total = (told.blocks() as u64).saturating_mul(told.fragment_size() as u64);
         let free = (told.blocks_available() as u64).saturating_mul(told.fragment_size() as u64);
-        // Several mounts may say 0 for their number; then the sizes tell them apart.
-        let identity = (told.filesystem_id(), total, free);
+        // The number that statvfs tells is 0 of several kinds, and what is free changes from one look to the next.
+        let device = known.dev();
         let writable = !told.flags().contains(FsFlags::ST_RDONLY);
-        if !writable || total == 0 || seen.contains(&identity) {
+        if !writable || total == 0 || seen.contains(&device) {
             continue;
         }
-        seen.push(identity);
+        seen.push(device);
         all.push(Storage {
             path: directory.display().to_string(),
             free_bytes: free,
