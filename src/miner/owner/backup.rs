@@ -69,7 +69,8 @@ impl Settings {
     }
 }
 
-/// A text with [`REDACTED`] in the place of each secret. One whose secrets cannot be found is not shown at all.
+/// A text with [`REDACTED`] in the place of each secret, of those too that somebody commented out. One whose secrets cannot be
+/// found is not shown at all.
 pub fn without_secrets(text: &str) -> Option<String> {
     let values = text.parse::<toml::Table>().ok()?;
     let edits: Vec<Edit> = secrets(&values, |_| true)
@@ -81,7 +82,37 @@ pub fn without_secrets(text: &str) -> Option<String> {
             value: REDACTED.into(),
         })
         .collect();
-    edit(text, &edits).ok()
+    let text = edit(text, &edits).ok()?;
+    Some(text.split_inclusive('\n').map(without_commented).collect())
+}
+
+/// A line whose comment keeps no value of a field that holds a secret.
+fn without_commented(line: &str) -> String {
+    let secret = |at: usize| {
+        let (before, value) = (line.get(..at)?, line.get(at + 1..)?.trim_start());
+        let is_comment = before.contains('#');
+        let name = before.trim_end();
+        let is_secret = FIELDS.iter().any(|field| {
+            let before = name.strip_suffix(field.name);
+            let whole = before.is_some_and(|before| {
+                !before.ends_with(|last: char| last == '_' || last.is_alphanumeric())
+            });
+            field.secret && whole
+        });
+        // The address of a pool is none, unlike that of a webhook.
+        let is_pool = name.ends_with("url")
+            && value.trim_start_matches(['"', '\'']).starts_with("stratum")
+            && !value.contains('@');
+        (is_comment && is_secret && !is_pool).then_some(at)
+    };
+    let found = line.match_indices('=').find_map(|(at, _)| secret(at));
+    found.and_then(|at| line.get(..at)).map_or_else(
+        || line.into(),
+        |kept| {
+            let end = if line.ends_with('\n') { "\n" } else { "" };
+            format!("{kept}= \"{REDACTED}\"{end}")
+        },
+    )
 }
 
 /// Section, number of the entry, and name of each secret whose value is of that kind.
@@ -114,4 +145,31 @@ fn missing(section: &str, index: usize, name: &str) -> Failure {
         message,
         "write it into the text",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_was_commented_out_is_not_shown() {
+        let text = "# url = \"stratum+tcp://pool.example:3333\" \n\
+                    [[pool]] # password = \"old\"\n\
+                    url = \"stratum+tcp://pool.example:3333\"\n\
+                    user = \"a=b#c\"\n\
+                    password = \"present\" # proxy_password='older'\n\
+                    #password=\"oldest\"\n\
+                    #  # my password is a good one\n\
+                    # url = \"https://hooks.example/token\"";
+        let shown = without_secrets(text).unwrap();
+        let expected = "# url = \"stratum+tcp://pool.example:3333\" \n\
+                        [[pool]] # password = \"<redacted>\"\n\
+                        url = \"stratum+tcp://pool.example:3333\"\n\
+                        user = \"a=b#c\"\n\
+                        password = \"<redacted>\" # proxy_password= \"<redacted>\"\n\
+                        #password= \"<redacted>\"\n\
+                        #  # my password is a good one\n\
+                        # url = \"<redacted>\"";
+        assert_eq!(shown, expected);
+    }
 }
