@@ -5,6 +5,10 @@ use std::sync::{Arc, Mutex, Once};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::MakeWriter;
 
+/// What is worth a line is asked once for each place in the code, of the thread that comes by first. A test beside this one that keeps no
+/// log would answer "nothing" for all; so each thread has a log, and nobody reads those.
+static FOR_NOBODY: Once = Once::new();
+
 /// Keeps all lines of information and above that this thread logs, while it lives.
 pub struct Log {
     lines: Lines,
@@ -17,9 +21,6 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 impl Log {
     pub fn keep() -> Self {
         let everybody = || tracing_subscriber::fmt().with_max_level(tracing::Level::INFO);
-        // What is worth a line is asked once for each place in the code, of the thread that comes by first. A test beside this one that
-        // keeps no log would answer "nothing" for all; so each thread has a log, and nobody reads those.
-        static FOR_NOBODY: Once = Once::new();
         FOR_NOBODY.call_once(|| {
             let nobody = everybody().with_writer(io::sink).finish();
             tracing::subscriber::set_global_default(nobody).unwrap();
