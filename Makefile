@@ -70,15 +70,15 @@ bench:
 msrv: cross
 	RUSTC=$(abspath target/cross/bin/rustc-cross) $(CARGO) check --workspace --all-targets --target-dir target/msrv
 
-.PHONY: cross musl arm arm64 arm-musl arm64-musl instructions test-arm test-arm64 board-test image-test kernel-check release scripts
+.PHONY: cross std musl arm arm64 arm-musl arm64-musl instructions test-arm test-arm64 board-test image-test kernel-check release scripts
 
-# Cross builds by Debian's own packages; the toolchain is made at the first use.
-arm: cross
-	RUSTFLAGS="$$(deploy/firmware/rustflags.sh armv7)" \
+# Cross builds by Debian's own packages; the toolchain is made at the first use. The standard library is built along, as small as the rest.
+arm: std
+	CROSS_STD=own RUSTFLAGS="$$(deploy/firmware/rustflags.sh armv7)" \
 		deploy/cross/cargo.sh armv7 build --release --no-default-features --features firmware
 
-arm64: cross
-	RUSTFLAGS="$$(deploy/firmware/rustflags.sh arm64)" \
+arm64: std
+	CROSS_STD=own RUSTFLAGS="$$(deploy/firmware/rustflags.sh arm64)" \
 		deploy/cross/cargo.sh arm64 build --release --no-default-features --features firmware
 
 # The same as static programs, for systems with another C library or none.
@@ -90,8 +90,11 @@ arm64-musl: musl
 	RUSTFLAGS="$$(deploy/firmware/rustflags.sh arm64-musl)" \
 		deploy/cross/cargo.sh arm64-musl build --release --no-default-features --features firmware
 
-musl: cross
+musl: std
 	deploy/cross/musl.sh
+
+std: cross
+	deploy/cross/std.sh
 
 # What a step of work costs on a control board, in instructions, held to limits.
 instructions: cross

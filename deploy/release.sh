@@ -25,7 +25,7 @@ build() { # build FOLDER INTO
     local name triple
     while read -r name triple; do
         say "$name"
-        CROSS_TARGET_DIR="$1" RUSTFLAGS="$(deploy/firmware/rustflags.sh "$name" | sed "s#$PWD/##g") $flags" \
+        CROSS_STD=own CROSS_TARGET_DIR="$1" RUSTFLAGS="$(deploy/firmware/rustflags.sh "$name" | sed "s#$PWD/##g") $flags" \
             compile "$name" build --release --locked "${features[@]}" --quiet
         install "$1/$triple/release/cgminer-rs" "$2/cgminer-rs-$name"
     done <<'TARGETS'
@@ -47,6 +47,7 @@ compile() { # compile TARGET COMMAND ...
 }
 
 deploy/cross/toolchain.sh
+deploy/cross/std.sh
 rm -rf "$output"
 second=
 if [ -n "$twice" ]; then
@@ -56,7 +57,10 @@ if [ -n "$twice" ]; then
     trap '[ -z "$second" ] || kill "$second" 2>/dev/null; rm -rf "$elsewhere"' EXIT
     git archive HEAD | tar --extract --directory "$elsewhere"
     mkdir "$elsewhere/target"
-    ln --symbolic "$PWD/target/cross" "$elsewhere/target/cross"
+    # With a toolchain of its own, since cargo names the parts of the standard library after their place in the tree.
+    toolchain=$(realpath target/cross)
+    cp --archive --reflink=auto "$toolchain" "$elsewhere/target/cross"
+    sed --in-place "s#$toolchain/#$elsewhere/target/cross/#g" "$elsewhere"/target/cross/bin/*
     (cd "$elsewhere" && build "$elsewhere/target/release-build" "$elsewhere/files" >/dev/null) &
     second=$!
 fi

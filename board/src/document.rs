@@ -1,12 +1,12 @@
 //! Typed values out of a TOML tree; a refusal says at which path.
 //!
-//! One deserializer, compiled once for each type of the schema. (A wrapper around another deserializer is compiled for
-//! each type twice, which came to a tenth of the firmware's binary.)
+//! One deserializer, compiled once for each type of the schema, and of that only the kinds of value which the type asks for. (A wrapper
+//! around another deserializer is compiled for each type twice, which came to a tenth of the firmware's binary.)
 
 use serde::de::value::{BorrowedStrDeserializer, StrDeserializer};
 use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer,
-    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+    DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, Expected,
+    IntoDeserializer, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 use std::fmt;
@@ -150,22 +150,76 @@ fn deepest_start(table: &DeTable<'_>, path: &[Segment]) -> Option<usize> {
 #[derive(Clone, Copy)]
 struct At<'de>(&'de Value);
 
+impl<'de> At<'de> {
+    fn refuse<T>(self, wanted: &dyn Expected) -> Result<T, Refusal> {
+        Err(Refusal::invalid_type(unexpected(self.0), wanted))
+    }
+
+    fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Value::Integer(number) => visitor.visit_i64(*number),
+            Value::Float(number) => visitor.visit_f64(*number),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Value::String(text) => visitor.visit_borrowed_str(text),
+            Value::Datetime(moment) => visitor.visit_string(moment.to_string()),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn items<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Value::Array(items) => visitor.visit_seq(Items(items.iter().enumerate())),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn entries<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Value::Table(table) => visitor.visit_map(Entries {
+                left: table.iter(),
+                value: None,
+            }),
+            _ => self.refuse(&visitor),
+        }
+    }
+}
+
+/// Methods of a deserializer that all do the same.
+macro_rules! by_kind {
+    ($($method:ident($($unused:ty),*) => $kind:ident;)*) => {
+        $(fn $method<V: Visitor<'de>>(self, $(_: $unused,)* visitor: V) -> Result<V::Value, Refusal> {
+            self.$kind(visitor)
+        })*
+    };
+}
+
 impl<'de> Deserializer<'de> for At<'de> {
     type Error = Refusal;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         match self.0 {
-            Value::String(text) => visitor.visit_borrowed_str(text),
-            Value::Integer(number) => visitor.visit_i64(*number),
-            Value::Float(number) => visitor.visit_f64(*number),
+            Value::String(_) | Value::Datetime(_) => self.text(visitor),
+            Value::Integer(_) | Value::Float(_) => self.number(visitor),
             Value::Boolean(value) => visitor.visit_bool(*value),
-            Value::Datetime(moment) => visitor.visit_string(moment.to_string()),
-            Value::Array(items) => visitor.visit_seq(Items(items.iter().enumerate())),
-            Value::Table(table) => visitor.visit_map(Entries {
-                left: table.iter(),
-                value: None,
-            }),
+            Value::Array(_) => self.items(visitor),
+            Value::Table(_) => self.entries(visitor),
         }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.0 {
+            Value::Boolean(value) => visitor.visit_bool(*value),
+            _ => self.refuse(&visitor),
+        }
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_unit()
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
@@ -196,10 +250,29 @@ impl<'de> Deserializer<'de> for At<'de> {
         }
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier ignored_any
+    by_kind! {
+        deserialize_i8() => number;
+        deserialize_i16() => number;
+        deserialize_i32() => number;
+        deserialize_i64() => number;
+        deserialize_u8() => number;
+        deserialize_u16() => number;
+        deserialize_u32() => number;
+        deserialize_u64() => number;
+        deserialize_f32() => number;
+        deserialize_f64() => number;
+        deserialize_char() => text;
+        deserialize_str() => text;
+        deserialize_string() => text;
+        deserialize_identifier() => text;
+        deserialize_seq() => items;
+        deserialize_tuple(usize) => items;
+        deserialize_tuple_struct(&'static str, usize) => items;
+        deserialize_map() => entries;
+        deserialize_struct(&'static str, &'static [&'static str]) => entries;
     }
+
+    forward_to_deserialize_any! { i128 u128 bytes byte_buf unit unit_struct }
 }
 
 struct Items<'de>(std::iter::Enumerate<std::slice::Iter<'de, Value>>);
@@ -287,7 +360,7 @@ impl<'de> VariantAccess<'de> for At<'de> {
         _length: usize,
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        self.deserialize_any(visitor)
+        self.items(visitor)
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -295,7 +368,7 @@ impl<'de> VariantAccess<'de> for At<'de> {
         _fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        self.deserialize_any(visitor)
+        self.entries(visitor)
     }
 }
 

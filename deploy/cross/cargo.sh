@@ -3,7 +3,8 @@
 #
 #   deploy/cross/cargo.sh armv7|arm64|armv7-musl|arm64-musl COMMAND [ARGUMENT ...]
 #
-# The last two give static programs, and need what musl.sh adds to the toolchain.
+# The last two give static programs, and need what musl.sh adds to the toolchain. They have the standard library built along (std.sh),
+# and so have the first two with CROSS_STD=own, which is for firmware: a program that unwinds needs the library as Debian has built it.
 # Tests and programs that cargo runs go through qemu-user, or through $CROSS_RUNNER.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -31,9 +32,14 @@ name=${target//-/_}
 if [ -n "${headers:-}" ]; then
     [ -e "$folder/musl/complete" ] || { echo "no musl in $folder: run deploy/cross/musl.sh first"; exit 1; }
     export "CC_$name=$linker" "CFLAGS_$name=-isystem $headers -fno-stack-protector -U_FORTIFY_SOURCE"
-    # Building the standard library is no stable feature of cargo.
+    CROSS_STD=own
+fi
+if [ "${CROSS_STD:-}" = own ]; then
+    [ -e "$folder/std/complete" ] || { echo "no source of the standard library in $folder: run deploy/cross/std.sh first"; exit 1; }
+    # Building the standard library is no stable feature of cargo. Of its features, one is wanted: none prints the functions that led to
+    # a panic, which a stripped program without unwind tables cannot name anyhow. Where it was, a panic tells all the same.
     export RUSTC_BOOTSTRAP=1
-    set -- -Zbuild-std=std,panic_abort "$@"
+    set -- -Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size "$@"
 fi
 name=${name^^}
 export RUSTC=$folder/bin/rustc-cross

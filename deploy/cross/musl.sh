@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Adds to the cross toolchain what static programs take: musl of both processors, and the source of the compiler's standard library, since
-# nobody packages that library built for musl; cargo builds it along.
+# Adds to the cross toolchain what static programs take besides the source of the standard library (std.sh), which nobody packages built
+# for musl: musl of both processors.
 #
 #   deploy/cross/musl.sh [FOLDER]      default: target/cross, made by toolchain.sh
 set -euo pipefail
@@ -13,24 +13,17 @@ debian_complete "$folder/musl" deploy/cross/musl.sh deploy/cross/debian.sh && ex
 debian_host
 mkdir -p "$folder/musl"
 
-echo "cross toolchain: downloading musl and the standard library's source"
-debian_begin "$folder/musl" bookworm
-debian_only "$folder/musl/debs/source" rust-web-src
-debian_unpack "$folder/musl/debs/source" "$folder/musl/source"
+echo "cross toolchain: downloading musl"
 debian_begin "$folder/musl" trixie
 for processor in armhf arm64; do
     debian_only "$folder/musl/debs/$processor" "musl-dev:$processor"
     debian_unpack "$folder/musl/debs/$processor" "$folder/musl/$processor"
 done
 
-rustlib=$folder/root/usr/lib/rustlib
-mkdir -p "$rustlib/src/rust"
-ln --symbolic --force --no-dereference "$(echo "$folder"/musl/source/usr/src/rustc-*/library)" "$rustlib/src/rust/library"
-
 # Where the compiler looks for what a static program begins and ends with. Unwinding is the host compiler's, which asks glibc for an
 # index of tables that musl does not have: "none" is a true answer, and firmware aborts instead of unwinding.
 own() { # own TARGET MUSL COMPILER
-    local into=$rustlib/$1/lib/self-contained name
+    local into=$folder/root/usr/lib/rustlib/$1/lib/self-contained name
     mkdir -p "$into"
     cp "$2"/{crt1.o,Scrt1.o,rcrt1.o,crti.o,crtn.o,libc.a} "$into/"
     for name in crtbegin.o crtend.o crtbeginS.o crtendS.o libgcc.a; do

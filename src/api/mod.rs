@@ -18,6 +18,7 @@ pub mod local;
 mod metrics;
 pub(crate) mod openapi;
 pub mod orders;
+mod packed;
 mod page;
 mod probe;
 mod routes;

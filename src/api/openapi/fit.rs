@@ -1,12 +1,11 @@
 //! Values held to the document, for tests of this room and of who carries orders out.
 
-use super::DOCUMENT;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// The document as a value.
 pub fn document() -> Value {
-    serde_json::from_str(DOCUMENT).unwrap()
+    serde_json::from_slice(&super::answer().body).unwrap()
 }
 
 /// What of an answer of 200 does not fit what the document says of the operation.

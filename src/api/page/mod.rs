@@ -3,39 +3,40 @@
 //! The page puts every text of the machine into the document as text, never as markup, so a pool's words stay words; and
 //! the Content-Security-Policy of the gateway would stop them otherwise.
 
+use super::packed::{Packed, packed};
 use super::routes::Answer;
 
 struct File {
     path: &'static str,
     content_type: &'static str,
-    text: &'static str,
+    text: Packed,
 }
 
-const FILES: [File; 13] = [
+static FILES: [File; 13] = [
     File {
         path: "/",
         content_type: "text/html; charset=utf-8",
-        text: include_str!("page.html"),
+        text: packed!("page.html"),
     },
     File {
         path: "/page.css",
         content_type: "text/css; charset=utf-8",
-        text: include_str!("page.css"),
+        text: packed!("page.css"),
     },
-    script("/page.js", include_str!("page.js")),
-    script("/page/text.js", include_str!("text.js")),
-    script("/page/ask.js", include_str!("ask.js")),
-    script("/page/status.js", include_str!("status.js")),
-    script("/page/chips.js", include_str!("chips.js")),
-    script("/page/charts.js", include_str!("charts.js")),
-    script("/page/pools.js", include_str!("pools.js")),
-    script("/page/controls.js", include_str!("controls.js")),
-    script("/page/owner.js", include_str!("owner.js")),
-    script("/page/firmware.js", include_str!("firmware.js")),
-    script("/page/tuner.js", include_str!("tuner.js")),
+    script("/page.js", packed!("page.js")),
+    script("/page/text.js", packed!("text.js")),
+    script("/page/ask.js", packed!("ask.js")),
+    script("/page/status.js", packed!("status.js")),
+    script("/page/chips.js", packed!("chips.js")),
+    script("/page/charts.js", packed!("charts.js")),
+    script("/page/pools.js", packed!("pools.js")),
+    script("/page/controls.js", packed!("controls.js")),
+    script("/page/owner.js", packed!("owner.js")),
+    script("/page/firmware.js", packed!("firmware.js")),
+    script("/page/tuner.js", packed!("tuner.js")),
 ];
 
-const fn script(path: &'static str, text: &'static str) -> File {
+const fn script(path: &'static str, text: Packed) -> File {
     File {
         path,
         content_type: "text/javascript; charset=utf-8",
@@ -46,20 +47,22 @@ const fn script(path: &'static str, text: &'static str) -> File {
 /// The file at a path.
 pub fn answer(path: &str) -> Option<Answer> {
     let file = FILES.iter().find(|file| file.path == path)?;
-    Some(Answer {
-        status: 200,
-        content_type: file.content_type.into(),
-        body: file.text.into(),
-    })
+    Some(file.text.answer(file.content_type))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// All files, as they are served.
+    fn served() -> Vec<(&'static str, String)> {
+        let text = |file: &File| String::from_utf8(file.text.text().unwrap()).unwrap();
+        FILES.iter().map(|file| (file.path, text(file))).collect()
+    }
+
     #[test]
     fn nothing_comes_from_another_host_and_nothing_stands_inline() {
-        for File { path, text, .. } in FILES {
+        for (path, text) in served() {
             for forbidden in [
                 "http:",
                 "https:",
@@ -88,7 +91,7 @@ mod tests {
             "setAttribute(\"on",
             "createContextualFragment",
         ] {
-            for File { path, text, .. } in &FILES[2..] {
+            for (path, text) in &served()[2..] {
                 assert!(!text.contains(forbidden), "{path}: {forbidden}");
             }
         }
@@ -97,14 +100,15 @@ mod tests {
     #[test]
     fn the_page_is_small() {
         // Not even packed.
-        let bytes: usize = FILES.iter().map(|file| file.text.len()).sum();
+        let bytes: usize = served().iter().map(|(_, text)| text.len()).sum();
         assert!(bytes < 60 * 1024, "{bytes} bytes");
     }
 
     #[test]
     fn each_place_that_the_script_fills_stands_in_the_page() {
-        let page = FILES[0].text;
-        let scripts: String = FILES[2..].iter().map(|file| file.text).collect();
+        let files = served();
+        let page = &files[0].1;
+        let scripts: String = files[2..].iter().map(|(_, text)| &**text).collect();
         let places: Vec<&str> = scripts
             .split("at(\"")
             .skip(1)
@@ -118,7 +122,7 @@ mod tests {
 
     #[test]
     fn each_script_that_another_one_names_is_there() {
-        for File { path, text, .. } in &FILES[2..] {
+        for (path, text) in &served()[2..] {
             for line in text.lines().filter(|line| line.starts_with("import ")) {
                 let wanted = line.split('"').nth(1).unwrap();
                 assert!(answer(wanted).is_some(), "{path} imports {wanted}");
