@@ -36,7 +36,7 @@ const OWNER: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
 /// Blocks to be mined.
 const BLOCKS: u64 = 20;
 /// Generous, for a busy machine: an idle one takes seconds.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// The miner's pool side, working for one node.
 struct Pools {

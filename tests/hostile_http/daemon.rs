@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 /// For the machine to come up, however busy the one is that emulates it.
-const PATIENCE: Duration = Duration::from_secs(240);
+const PATIENCE: Duration = Duration::from_secs(900);
 /// Hashes a second that the pool makes its first difficulty for.
 const RATE: f64 = 2e6;
 /// Names another build of the program, as a release: what a panic does, and how long an answer takes, differ between them.

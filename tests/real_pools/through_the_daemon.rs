@@ -37,7 +37,7 @@ async fn when(daemon: &Daemon, what: &str, wanted: impl Fn(&Value) -> bool) -> V
             return status;
         }
         assert!(
-            began.elapsed() < 2 * PATIENCE,
+            began.elapsed() < 4 * PATIENCE,
             "{what}: {}\n{}",
             status["pools"],
             daemon.said()

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 /// For whatever has to come: the machine may be busy with other things. How soon it comes is proved on virtual time, in `tests/safety`.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Whether this process can start others as other users; says so when not.
 pub fn is_root() -> bool {

@@ -10,7 +10,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// Time that the demo has to find shares in, half a minute of which is the supply's; and to end in once it is asked.
-const FINDS_WITHIN: Duration = Duration::from_secs(240);
+const FINDS_WITHIN: Duration = Duration::from_secs(900);
 const ENDS_WITHIN: Duration = Duration::from_secs(240);
 
 struct Demo {
