@@ -44,7 +44,7 @@ async fn answer<S: AsyncReadExt + AsyncWriteExt + Unpin>(line: &mut S, length: u
             match timeout(patience, line.read_buf(&mut heard)).await {
                 Ok(count) => assert!(count.unwrap() > 0, "the line has ended"),
                 Err(_) if heard.is_empty() => break,
-                Err(_) => panic!("half an answer: {heard:?}"),
+                Err(error) => panic!("half an answer, {heard:?}: {error}"),
             }
         }
         if heard.len() >= length {
