@@ -29,7 +29,7 @@ host=127.40.28.1
 machine_start demo --seconds 1800 --api "$host:80" --set "rpc.listen=$host:4028" --set fleet.enabled=true
 machine_address
 read_by_fleets() {
-    PYTHONPATH=$prefix/python timeout 240 python3 tests/peers/read_by_fleets.py "$host" "$1" ||
+    PYTHONPATH=$prefix/python timeout 400 python3 tests/peers/read_by_fleets.py "$host" "$1" ||
         fail "a library reads a machine that is $1 otherwise than it is"
 }
 read_by_fleets waking

@@ -51,7 +51,8 @@ class Watch:
 
 
 def window(rates, seconds):
-    return next(each["rate"] for each in rates if each["window_s"] == seconds)
+    """The rate over that time; none before there was work."""
+    return next((each["rate"] for each in rates if each["window_s"] == seconds), None)
 
 
 def rate_of(chain):
@@ -147,17 +148,18 @@ async def by_asic_rs(host, waking):
 
 def wait_for_rates(host):
     """Accepted shares come before the first full windows, from which the rates are known."""
-    until = time.monotonic() + 90
+    until = time.monotonic() + 180
     while time.monotonic() < until:
         with urllib.request.urlopen(f"http://{host}/api/v1/status", timeout=5) as answer:
             status = json.load(answer)
         told = [status["hash_rate"]["nominal"]]
         for chain in status["chains"]:
             told += [chain["nominal"], window(chain["hash_rate"], 5), chain["temperature"]["value"]]
-        if None not in told:
+        # Neither unknown nor, in a window that has just begun, nothing.
+        if all(told):
             return
         time.sleep(0.5)
-    raise SystemExit(f"read_by_fleets.py: no rate was told within 90 s: {told}")
+    raise SystemExit(f"read_by_fleets.py: no rate was told within three minutes: {told}")
 
 
 def main():
