@@ -46,7 +46,9 @@ debian_wrap "$folder/root" qemu-system-aarch64 "$folder/bin/qemu-system-aarch64"
 
 say "building U-Boot"
 mkdir -p "$folder/u-boot"
-tar --extract --strip-components 1 --directory "$folder/u-boot" --file "$folder"/source/u-boot_*.orig.tar.*
+# A signature may lie beside it.
+source=$(find "$folder/source" -name 'u-boot_*.orig.tar.*' ! -name '*.asc')
+tar --extract --strip-components 1 --directory "$folder/u-boot" --file "$source"
 (
     cd "$folder/u-boot"
     export CROSS_COMPILE=aarch64-linux-gnu-
