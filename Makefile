@@ -123,7 +123,7 @@ image-test: cross
 	tests/image/build.sh target/cross-image/aarch64-unknown-linux-gnu/release/cgminer-rs target/image-test
 	python3 tests/image/run.py target/image-test --cuts $(CUTS)
 
-# The boards' device trees and kernel options, against Debian's source of Linux.
+# The boards' device trees and the options of kernel and boot loader, against Debian's sources of Linux and U-Boot.
 kernel-check:
 	tests/image/kernel-check.sh
 

@@ -56,7 +56,8 @@ tar --extract --strip-components 1 --directory "$folder/u-boot" --file "$source"
     scripts/kconfig/merge_config.sh -m configs/qemu_arm64_defconfig "$OLDPWD/$fragment" virt.fragment >/dev/null
     make --silent olddefconfig
     # What the fragment asks for must not have been dropped for an unmet dependency.
-    for option in CONFIG_ENV_IS_IN_MMC=y CONFIG_CMD_SQUASHFS=y CONFIG_MMC_PCI=y CONFIG_ENV_OFFSET_REDUND=0xA0000 CONFIG_CMD_NVEDIT_LOAD=y; do
+    for option in CONFIG_ENV_IS_IN_MMC=y CONFIG_CMD_SQUASHFS=y CONFIG_MMC_PCI=y CONFIG_ENV_OFFSET_REDUND=0xA0000 CONFIG_CMD_NVEDIT_LOAD=y \
+        CONFIG_LEGACY_IMAGE_FORMAT=y; do
         grep --quiet --line-regexp "$option" .config || { echo "U-Boot does not take $option"; exit 1; }
     done
     make --silent --jobs "$(nproc)" u-boot.bin
