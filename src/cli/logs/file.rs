@@ -162,6 +162,11 @@ fn name(path: &Path, number: u32) -> PathBuf {
 mod tests {
     use super::*;
 
+    /// Noon of a day. The present would be another day now and then, between two lines of a test.
+    fn noon() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(20_000 * DAY + DAY / 2)
+    }
+
     fn log(directory: &Path, size: u64, files: u32, budget: u64) -> FileLog {
         let settings = FileSettings {
             path: directory.join("log"),
@@ -169,7 +174,15 @@ mod tests {
             files,
             budget,
         };
-        FileLog::new(settings, SystemTime::now())
+        FileLog::new(settings, noon())
+    }
+
+    /// Lets files be written last at that time, which the kernel's clock would decide.
+    fn stamp(directory: &Path, at: SystemTime) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let file = File::options().append(true).open(entry.unwrap().path());
+            file.unwrap().set_modified(at).unwrap();
+        }
     }
 
     fn texts(directory: &Path) -> Vec<String> {
@@ -184,7 +197,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut log = log(directory.path(), 20, 3, 1 << 20);
         for line in 0..9 {
-            log.write(format!("line {line:04}\n").as_bytes(), SystemTime::now());
+            log.write(format!("line {line:04}\n").as_bytes(), noon());
         }
         assert_eq!(
             texts(directory.path()),
@@ -200,7 +213,7 @@ mod tests {
     fn a_spent_budget_is_told_in_one_line_and_the_next_day_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let mut log = log(directory.path(), 1 << 20, 2, 2048);
-        let now = SystemTime::now();
+        let now = noon();
         for _ in 0..1000 {
             log.write(b"0123456789abcde\n", now);
         }
@@ -218,11 +231,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         for _ in 0..20 {
             let mut log = log(directory.path(), 512, 4, 1024);
-            log.write(&[b'x'; 200], SystemTime::now());
+            log.write(&[b'x'; 200], noon());
+            stamp(directory.path(), noon());
         }
         let bytes: usize = texts(directory.path()).iter().map(String::len).sum();
         assert!(bytes < 1024 + 20 * 100, "{bytes}");
-        assert!(texts(directory.path()).concat().matches('x').count() <= 1024);
+        let written = texts(directory.path()).concat().matches('x').count();
+        assert_eq!(written, 1000);
+
+        stamp(directory.path(), noon() - Duration::from_secs(DAY));
+        log(directory.path(), 512, 4, 1024).write(b"another day\n", noon());
+        let first = &texts(directory.path())[0];
+        assert!(first.ends_with("another day\n"), "{first}");
     }
 
     #[test]
@@ -230,7 +250,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("later");
         let mut log = log(&missing, 1 << 20, 2, 1 << 20);
-        let now = SystemTime::now();
+        let now = noon();
         log.write(b"lost\n", now);
         fs::create_dir(&missing).unwrap();
         log.write(b"lost, too\n", now + Duration::from_secs(59));
