@@ -207,7 +207,10 @@ impl Guard {
         match self.supply.rail(now) {
             Rail::Off => line_off || !self.settings.has_enable_line,
             Rail::On => false,
-            Rail::Unknown => line_off && now.since(self.unpowered_since) >= OFF_WITHIN,
+            Rail::Unknown => {
+                let was_stuck = self.supply_fault == Some(SupplyFault::StuckOn);
+                line_off && !was_stuck && now.since(self.unpowered_since) >= OFF_WITHIN
+            }
         }
     }
 
@@ -341,17 +344,18 @@ impl Guard {
         now: Moment,
     ) -> (Option<Event>, Reason) {
         let stopping = matches!(self.state, State::Stopping | State::Stopped);
-        if self.wishes.stop && !stopping {
+        let stuck = !self.state.may_power() && self.supply_fault == Some(SupplyFault::StuckOn);
+        // While nothing switches the rail off, nobody but the keeper gives the machine air: it stops when the rail is off.
+        let has_to_stay = stuck && self.state == State::Latched;
+        if self.wishes.stop && !stopping && !has_to_stay {
             return (Some(Event::StopWanted), Reason::StopWanted);
         }
         if let Some(cause) = trip {
             return (Some(Event::Trip), Reason::Tripped(cause));
         }
-        if !self.state.may_power() && self.supply_fault == Some(SupplyFault::StuckOn) {
-            let stuck = Reason::Latched(self.supply_cause(SupplyFault::StuckOn, now));
-            if self.state != State::Latched {
-                return (Some(Event::RailStuck), stuck);
-            }
+        if stuck && self.state != State::Latched {
+            let cause = self.supply_cause(SupplyFault::StuckOn, now);
+            return (Some(Event::RailStuck), Reason::Latched(cause));
         }
         match self.state {
             State::Boot => self.boot(plant, now),

@@ -31,6 +31,9 @@ pub enum Expect {
         cause: &'static str,
         then: Then,
     },
+    /// Nothing can take the rail away. Within so many seconds it is told and latched for a cause of this kind, with every chip in
+    /// reset and the fans full, for as long as it lasts.
+    Stuck { within: u64, cause: &'static str },
     /// Hashing goes on, in this manner, and the snapshot shows this sign of the fault.
     On { how: &'static str, sign: Sign },
 }
@@ -85,6 +88,10 @@ impl Case {
         }
         let seen = match &self.expect {
             Expect::On { .. } => self.prove_on(&mut rig, &watch, &log).await,
+            Expect::Stuck { within, cause } => {
+                self.prove_stuck(&mut rig, *within, cause, &log).await;
+                "on, chips held, fans full".into()
+            }
             Expect::Off {
                 within,
                 cause,
@@ -152,7 +159,7 @@ impl Case {
     fn sign(&self) -> Sign {
         match self.expect {
             Expect::On { sign, .. } => sign,
-            Expect::Off { .. } => Sign::None,
+            Expect::Off { .. } | Expect::Stuck { .. } => Sign::None,
         }
     }
 
@@ -207,6 +214,66 @@ impl Case {
                 rig.snapshot()
             )
         })
+    }
+
+    /// A supply that cannot be switched off: nobody's chips run on it, nobody is left without air, and somebody is told.
+    async fn prove_stuck(&self, rig: &mut Rig, within: u64, kind: &str, log: &Log) {
+        let latched = rig
+            .wait(Duration::from_secs(within), |seen| seen.is(State::Latched))
+            .await;
+        assert!(
+            latched.is_some(),
+            "{}: not latched after {within} s: {:?}",
+            self.fault,
+            rig.snapshot()
+        );
+        self.prove_cause(rig, kind, log).await;
+        // Through several of the keeper's silences, in which the supply's own watchdog would cut it.
+        for _ in 0..20 {
+            rig.run(Duration::from_secs(30)).await;
+            self.is_held_and_cooled(rig);
+        }
+        let told = rig.telemetry().supply.and_then(|supply| supply.fault);
+        assert!(
+            told.is_some_and(|fault| fault.contains("still on")),
+            "{}: no alert is due",
+            self.fault
+        );
+
+        // A wanted stop has to wait, for who stops gives no air; and a keeper that comes anew goes on like that.
+        rig.stop();
+        rig.run(Duration::from_secs(60)).await;
+        self.is_held_and_cooled(rig);
+        rig.kill_keeper().await;
+        rig.start_keeper();
+        rig.run(Duration::from_secs(60)).await;
+        self.is_held_and_cooled(rig);
+
+        rig.control.clear_all();
+        rig.heal();
+        let off = rig
+            .wait(Duration::from_secs(120), |seen| seen.is_rail_off())
+            .await;
+        assert!(off.is_some(), "{}: nobody tries again", self.fault);
+        rig.run(Duration::from_secs(60)).await;
+        assert_eq!(rig.state(), Some(State::Latched), "{}", self.fault);
+        rig.clear_latch().await;
+        let running = rig
+            .wait(Duration::from_secs(300), |seen| seen.is(State::Running))
+            .await;
+        assert!(running.is_some(), "{}: {:?}", self.fault, rig.snapshot());
+    }
+
+    fn is_held_and_cooled(&self, rig: &Rig) {
+        let (truth, snapshot) = (rig.control.truth(), rig.snapshot().unwrap());
+        let name = &self.fault;
+        assert!(truth.rail.output_mv > 12_000.0, "{name}: {truth:?}");
+        assert_eq!(snapshot.state, State::Latched, "{name}: {snapshot:?}");
+        let held = |chain: &cgminer_rs::keeper::status::ChainSafety| chain.reset_held == Some(true);
+        assert!(snapshot.chains.iter().all(held), "{name}: {snapshot:?}");
+        let full = |(_, rpm): &(String, f32)| *rpm > 5_800.0;
+        assert!(truth.fans.iter().all(full), "{name}: {truth:?}");
+        assert_eq!(truth.watchdog_resets, 0, "{name}: the keeper lives");
     }
 
     /// A fan controller with a watchdog of its own needs no keeper to give all the air there is.
@@ -347,6 +414,9 @@ impl Case {
     fn expected(&self) -> String {
         match &self.expect {
             Expect::On { how, .. } => (*how).to_owned(),
+            Expect::Stuck { within, .. } => format!(
+                "told and latched within {within} s, chips held in reset, fans full; tried again, and off once it can be"
+            ),
             Expect::Off { within, then, .. } => {
                 let then = match then {
                     Then::Recovers => "runs again once it is gone",
@@ -358,7 +428,7 @@ impl Case {
     }
 
     fn reason(&self, rig: &Rig) -> String {
-        let Expect::Off { cause, .. } = &self.expect else {
+        let (Expect::Off { cause, .. } | Expect::Stuck { cause, .. }) = &self.expect else {
             return "-".into();
         };
         if rig.has_been_killed() {

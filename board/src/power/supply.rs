@@ -237,7 +237,11 @@ impl Supply {
             }
             Expected::Off { since } => {
                 let overdue = now.since(since) >= OFF_WITHIN;
-                let on = fresh.is_some_and(|measured| measured.volts >= OFF_BELOW);
+                // What was seen on that late stays so until it is seen off: a supply that falls silent is not off for that.
+                let on = self.measured.is_some_and(|(measured, at)| {
+                    measured.volts >= OFF_BELOW
+                        && (now.since(at) <= FRESH || at.since(since) >= OFF_WITHIN)
+                });
                 (overdue && on).then_some((SupplyFault::StuckOn, Duration::ZERO))
             }
         }
@@ -419,6 +423,19 @@ mod tests {
             first_fault(off, 100, |_| Some(volts(13_000))),
             Some((45, SupplyFault::StuckOn))
         );
+        let falls_silent = |second| (second < 50).then(|| volts(13_000));
+        let mut supply = Supply::new(LIMITS, Watts(3_500.0), Moment::START);
+        let judged: Vec<_> = (0..1_000)
+            .map(|second| {
+                if let Some(reading) = falls_silent(second) {
+                    supply.observe(reading, at(second));
+                }
+                supply.judge(off, at(second))
+            })
+            .collect();
+        assert_eq!(judged.last(), Some(&Some(SupplyFault::StuckOn)));
+        supply.observe(volts(200), at(1_000));
+        assert_eq!(supply.judge(off, at(1_000)), None, "seen off");
         let falling = |second: u64| Some(volts(13_000u64.saturating_sub(second * 400) as u32));
         assert_eq!(first_fault(off, 100, falling), None);
     }

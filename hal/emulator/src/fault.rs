@@ -89,6 +89,10 @@ pub enum Fault {
         /// Rail.
         millivolts: u32,
     },
+    /// The supply's enable line switches it off no more, once it is on. Its own watchdog still does.
+    EnableStuck,
+    /// The supply goes on giving its volts once it is on, whatever its enable line, its commands and its own watchdog say.
+    SupplyStuckOn,
     /// The voltage controller of a chain stops hearing heartbeats.
     HeartbeatLoss {
         /// Chain, from 0.
@@ -240,6 +244,8 @@ impl Fault {
             | Self::SupplyOverVoltage { .. }
             | Self::SupplyTrip
             | Self::BrownOut { .. }
+            | Self::EnableStuck
+            | Self::SupplyStuckOn
             | Self::HotRoom { .. } => Subject::Machine,
             Self::HeartbeatLoss { chain }
             | Self::ControllerNak { chain }

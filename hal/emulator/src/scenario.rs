@@ -126,7 +126,7 @@ fn random_fault(machine: &MachineSettings, chance: &mut fastrand::Rng) -> Option
     let chip = chance.usize(..wiring.chips.max(1));
     let core = chance.u32(..wiring.chip.cores());
     let rare = chance.f64() * 0.01;
-    Some(match chance.u32(..30) {
+    Some(match chance.u32(..32) {
         0 => Fault::SensorNak { sensor: sensor? },
         1 => Fault::SensorStuck { sensor: sensor? },
         2 => Fault::SensorZero { sensor: sensor? },
@@ -187,6 +187,8 @@ fn random_fault(machine: &MachineSettings, chance: &mut fastrand::Rng) -> Option
         },
         27 => Fault::ControllerNak { chain },
         28 => Fault::ControllerRefuses { chain },
+        29 => Fault::EnableStuck,
+        30 => Fault::SupplyStuckOn,
         _ => Fault::HotRoom {
             celsius: chance.f32() * 25.0,
         },
@@ -266,7 +268,7 @@ mod tests {
             .iter()
             .map(|step| std::mem::discriminant(&step.inject))
             .collect();
-        assert_eq!(kinds.len(), 30);
+        assert_eq!(kinds.len(), 32);
     }
 
     proptest::proptest! {

@@ -2,6 +2,7 @@
 
 mod controllers;
 mod inputs;
+mod overdue;
 mod parts;
 mod settings;
 mod supply;

@@ -1,11 +1,13 @@
 //! The supply of a board file: what is asked of it in a round, and what its failures mean.
 
 use super::HardwareError;
+use super::overdue::Overdue;
 use crate::keeper::worker::Epoch;
 use crate::keeper::workers::{Answering, PowerSupply, SupplyAnswer, SupplyOrder};
 use cgminer_board::assembly;
 use cgminer_board::file::{BoardFile, SupplyPart, SupplySpec};
 use cgminer_board::parts::{PartError, Problem, Supply, SupplyReply, SupplyRequest};
+use cgminer_board::power::supply::OFF_BELOW;
 use cgminer_board::power::{SupplyFault, SupplyReading};
 use cgminer_hal::devices::Devices;
 use cgminer_hal::units::Millivolts;
@@ -28,6 +30,7 @@ pub(super) fn open(
         has_watchdog: spec.part != SupplyPart::Pmbus,
         has_switch: spec.part == SupplyPart::Pmbus,
         known: Known::default(),
+        overdue: Overdue::default(),
         epoch: Epoch::begin(),
         complained: false,
     }))
@@ -38,6 +41,7 @@ struct BoardSupply {
     has_watchdog: bool,
     has_switch: bool,
     known: Known,
+    overdue: Overdue,
     epoch: Epoch,
     complained: bool,
 }
@@ -54,23 +58,29 @@ struct Known {
 impl PowerSupply for BoardSupply {
     fn attend(&mut self, order: SupplyOrder) -> Answering<'_> {
         Box::pin(async move {
+            let now = self.epoch.now().elapsed();
+            if self.has_watchdog && !order.enable && self.overdue.wants_silence(now) {
+                return SupplyAnswer {
+                    reading: None,
+                    preset: self.known.preset,
+                };
+            }
             let reading = match self.bring_to(order).await {
                 Ok(reading) => {
-                    self.complained = false;
+                    self.overdue
+                        .note(order, reading, self.epoch.now().elapsed());
+                    self.complained &= self.overdue.is_noted();
                     reading
                 }
                 Err(error) => {
-                    if !self.complained {
-                        tracing::warn!(%error, "the supply does not do as told");
-                    }
-                    self.complained = true;
+                    self.complain(&error);
                     // It may have lost its power and with it all that it was told.
                     self.known = Known::default();
                     SupplyReading::Failed(meaning(&error))
                 }
             };
             SupplyAnswer {
-                reading,
+                reading: Some(reading),
                 preset: self.known.preset,
             }
         })
@@ -80,9 +90,23 @@ impl PowerSupply for BoardSupply {
 impl BoardSupply {
     /// Off before anything else, on after everything else.
     async fn bring_to(&mut self, order: SupplyOrder) -> Result<SupplyReading, PartError> {
-        if self.has_switch && !order.enable && self.known.on != Some(false) {
-            self.ask(SupplyRequest::Switch(false)).await?;
-            self.known.on = Some(false);
+        if !order.enable {
+            // Each time that it is switched on it is told anew; who knows what it keeps while it is off.
+            self.known.watched = false;
+        }
+        let told_off = self.known.on == Some(false) && !self.overdue.is_noted();
+        if self.has_switch && !order.enable && !told_off {
+            match self.ask(SupplyRequest::Switch(false)).await {
+                Ok(_) => self.known.on = Some(false),
+                // What it gives all the same has to be known now more than ever; that it gives nothing excuses nothing.
+                Err(error) => match self.measure().await? {
+                    SupplyReading::Measured(measured) if measured.volts >= OFF_BELOW => {
+                        self.complain(&error);
+                        return Ok(SupplyReading::Measured(measured));
+                    }
+                    _ => return Err(error),
+                },
+            }
         }
         if !self.known.identified {
             if let SupplyReply::Identity(name) = self.ask(SupplyRequest::Identify).await? {
@@ -106,10 +130,22 @@ impl BoardSupply {
             self.ask(SupplyRequest::Switch(true)).await?;
             self.known.on = Some(true);
         }
+        self.measure().await
+    }
+
+    async fn measure(&mut self) -> Result<SupplyReading, PartError> {
         match self.ask(SupplyRequest::Measure).await? {
             SupplyReply::Measured(measured) => Ok(SupplyReading::Measured(measured)),
             _ => Ok(SupplyReading::Failed(SupplyFault::Silent)),
         }
+    }
+
+    /// Tells it once, until the supply does as told again.
+    fn complain(&mut self, error: &PartError) {
+        if !self.complained {
+            tracing::warn!(%error, "the supply does not do as told");
+        }
+        self.complained = true;
     }
 
     async fn ask(&mut self, request: SupplyRequest) -> Result<SupplyReply, PartError> {
@@ -154,5 +190,124 @@ fn meaning(error: &PartError) -> SupplyFault {
         | Problem::NotTaken { .. }
         | Problem::OutOfRange { .. } => SupplyFault::Refused,
         _ => SupplyFault::Silent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cgminer_board::moment::Moment;
+    use cgminer_board::power::Measured;
+    use std::sync::{Arc, Mutex};
+
+    /// A supply that takes everything and measures what it is given.
+    struct Part {
+        asked: Arc<Mutex<Vec<SupplyRequest>>>,
+        last: SupplyRequest,
+        volts: Arc<Mutex<u32>>,
+    }
+
+    impl Supply for Part {
+        fn begin(&mut self, request: SupplyRequest, _now: Moment) -> Result<(), PartError> {
+            self.asked.lock().unwrap().push(request);
+            self.last = request;
+            Ok(())
+        }
+
+        fn poll(&mut self, _now: Moment) -> Option<Result<SupplyReply, PartError>> {
+            Some(Ok(match self.last {
+                SupplyRequest::Measure => SupplyReply::Measured(Measured {
+                    volts: Millivolts(*self.volts.lock().unwrap()),
+                    power: None,
+                    temperature: None,
+                    tripped: false,
+                }),
+                _ => SupplyReply::Done,
+            }))
+        }
+    }
+
+    struct Bench {
+        supply: BoardSupply,
+        asked: Arc<Mutex<Vec<SupplyRequest>>>,
+        volts: Arc<Mutex<u32>>,
+    }
+
+    impl Bench {
+        fn new(pmbus: bool) -> Self {
+            let (asked, volts) = (Arc::default(), Arc::new(Mutex::new(0)));
+            let part = Part {
+                asked: Arc::clone(&asked),
+                last: SupplyRequest::Measure,
+                volts: Arc::clone(&volts),
+            };
+            let supply = BoardSupply {
+                part: Box::new(part),
+                has_watchdog: !pmbus,
+                has_switch: pmbus,
+                known: Known::default(),
+                overdue: Overdue::default(),
+                epoch: Epoch::begin(),
+                complained: false,
+            };
+            Self {
+                supply,
+                asked,
+                volts,
+            }
+        }
+
+        /// A round each second; gives how often each of them was asked for this, and how often it measured.
+        async fn rounds(
+            &mut self,
+            count: usize,
+            enable: bool,
+            wanted: SupplyRequest,
+        ) -> (usize, usize) {
+            let order = SupplyOrder {
+                preset: None,
+                enable,
+            };
+            self.asked.lock().unwrap().clear();
+            let mut readings = 0;
+            for _ in 0..count {
+                readings += usize::from(self.supply.attend(order).await.reading.is_some());
+                sleep(Duration::from_secs(1)).await;
+            }
+            let asked = self.asked.lock().unwrap();
+            let times = asked.iter().filter(|asked| **asked == wanted).count();
+            (times, readings)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_time_that_it_is_switched_on_a_supply_is_told_to_watch_us() {
+        let mut bench = Bench::new(false);
+        let watch = SupplyRequest::Watchdog(true);
+        assert_eq!(bench.rounds(5, false, watch).await, (0, 5));
+        assert_eq!(bench.rounds(5, true, watch).await, (1, 5));
+        assert_eq!(bench.rounds(5, false, watch).await, (0, 5));
+        assert_eq!(bench.rounds(5, true, watch).await, (1, 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_stays_on_is_told_to_switch_off_until_it_is_off() {
+        let mut bench = Bench::new(true);
+        let off = SupplyRequest::Switch(false);
+        *bench.volts.lock().unwrap() = 13_000;
+        assert_eq!(bench.rounds(200, false, off).await, (200, 200));
+        *bench.volts.lock().unwrap() = 100;
+        assert_eq!(bench.rounds(200, false, off).await, (1, 200));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_watches_us_is_left_alone_when_it_stays_on() {
+        let mut bench = Bench::new(false);
+        *bench.volts.lock().unwrap() = 13_000;
+        let (asked, readings) = bench.rounds(100, false, SupplyRequest::Measure).await;
+        assert_eq!((asked, readings), (70, 70), "30 s of silence");
+        *bench.volts.lock().unwrap() = 100;
+        let (_, readings) = bench.rounds(100, false, SupplyRequest::Measure).await;
+        assert_eq!(readings, 100);
     }
 }

@@ -59,8 +59,8 @@ pub struct SupplyOrder {
 /// What a supply said.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SupplyAnswer {
-    /// What it measures.
-    pub reading: SupplyReading,
+    /// What it measures; none when it was not asked.
+    pub reading: Option<SupplyReading>,
     /// The setting that it confirms.
     pub preset: Option<Millivolts>,
 }

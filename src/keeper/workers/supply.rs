@@ -42,7 +42,9 @@ impl Worker for SupplyWorker {
                 enable: orders.enable,
             };
             let answer = self.supply.attend(order).await;
-            reports.found(Found::Supply(answer.reading));
+            if let Some(reading) = answer.reading {
+                reports.found(Found::Supply(reading));
+            }
             reports.found(Found::Preset(answer.preset));
         })
     }

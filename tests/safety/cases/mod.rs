@@ -56,6 +56,10 @@ fn off(within: u64, cause: &'static str, then: Then) -> Expect {
     }
 }
 
+fn stuck(within: u64, cause: &'static str) -> Expect {
+    Expect::Stuck { within, cause }
+}
+
 fn on(how: &'static str, sign: Sign) -> Expect {
     Expect::On { how, sign }
 }

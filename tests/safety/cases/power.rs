@@ -1,6 +1,6 @@
 //! The supply.
 
-use super::{case, faults, off, on};
+use super::{case, faults, off, on, stuck};
 use crate::rig::{Kind, Sick};
 use crate::sign::Sign;
 use crate::table::{Case, Then, What};
@@ -86,6 +86,30 @@ pub fn supply() -> Vec<Case> {
             Fault::SupplyTrip,
             off(10, "supply", Then::Recovers),
         ),
+        case(
+            "the miner ends, and the enable line does not switch the supply off",
+            vec![What::Fault(Fault::EnableStuck), What::Sick(Sick::MinerEnds)],
+            off(120, "supply", Then::Latches),
+        ),
+        case(
+            "the miner ends, and nothing switches the supply off",
+            vec![
+                What::Fault(Fault::SupplyStuckOn),
+                What::Sick(Sick::MinerEnds),
+            ],
+            stuck(60, "supply"),
+        ),
+        Case {
+            kind: Kind::Pmbus,
+            ..case(
+                "the miner ends, and nothing switches a PMBus supply off",
+                vec![
+                    What::Fault(Fault::SupplyStuckOn),
+                    What::Sick(Sick::MinerEnds),
+                ],
+                stuck(60, "supply"),
+            )
+        },
         case(
             "the supply's loop hangs",
             vec![What::Sick(Sick::Hangs("supply"))],

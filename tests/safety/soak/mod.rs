@@ -5,6 +5,8 @@ mod mining;
 mod troubles;
 
 use crate::rig::{Kind, Plan, Rig};
+use cgminer_emulator::fault::Fault;
+use cgminer_emulator::machine::Truth;
 use cgminer_rs::keeper::State;
 use living::Living;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
@@ -119,7 +121,7 @@ impl Soak {
         let truth = self.rig.control.truth();
         // Controllers that let go of their boards leave the supply without load, and its capacitors full for longer.
         assert!(
-            truth.boards.iter().all(|board| board.rail_mv < 3_000.0),
+            is_stuck(&truth) || truth.boards.iter().all(|board| board.rail_mv < 3_000.0),
             "on without a keeper: {truth:?}"
         );
         self.rig.start_keeper();
@@ -166,7 +168,11 @@ impl Soak {
             return;
         };
         assert!(!latch.cause.to_string().is_empty());
-        assert!(self.rig.control.truth().rail.output_mv < 3_000.0);
+        let truth = self.rig.control.truth();
+        assert!(
+            is_stuck(&truth) || truth.rail.output_mv < 3_000.0,
+            "latched and on: {truth:?}"
+        );
         self.latches += 1;
         self.rig.control.clear_all();
         self.rig.clear_latch().await;
@@ -217,6 +223,12 @@ impl Soak {
             "{settled:?} has become {now:?}"
         );
     }
+}
+
+/// Whether nothing that anybody does can switch the supply off.
+fn is_stuck(truth: &Truth) -> bool {
+    let mut faults = truth.faults.iter();
+    faults.any(|(_, fault)| matches!(fault, Fault::EnableStuck | Fault::SupplyStuckOn))
 }
 
 /// Counts what the kernel sees written into a directory.

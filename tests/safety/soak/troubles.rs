@@ -6,7 +6,7 @@ use cgminer_rs::link::Loop;
 use fastrand::Rng;
 
 /// Faults that the emulator knows.
-pub const FAULTS: usize = 32;
+pub const FAULTS: usize = 34;
 /// Further troubles.
 const OTHERS: usize = 4;
 
@@ -144,9 +144,11 @@ fn fault(card: usize, rng: &mut Rng, chips: usize) -> Fault {
         30 => Fault::SupplyOverVoltage {
             millivolts: rng.u32(0..4_000),
         },
-        _ => Fault::HotRoom {
+        31 => Fault::HotRoom {
             celsius: rng.f32() * 50.0,
         },
+        32 => Fault::EnableStuck,
+        _ => Fault::SupplyStuckOn,
     }
 }
 
@@ -185,6 +187,8 @@ pub fn number(fault: &Fault) -> usize {
         Fault::OverTemperature { .. } => 29,
         Fault::SupplyOverVoltage { .. } => 30,
         Fault::HotRoom { .. } => 31,
+        Fault::EnableStuck => 32,
+        Fault::SupplyStuckOn => 33,
     }
 }
 

@@ -96,6 +96,10 @@ pub struct Supply {
     pub told_on: bool,
     /// Enable line and the level that means on.
     pub(super) enable: Option<(GpioLine, bool)>,
+    /// Whether its enable line was on, which is where it may stay.
+    enabled: bool,
+    /// Whether it delivered, which it may go on to do.
+    delivers: bool,
     rated_w: f32,
     /// When its watchdog cuts the output unless fed before; none while it is off.
     pub watchdog_until: Option<Duration>,
@@ -177,6 +181,8 @@ impl World {
             told_mv: settings.board.nominal_mv as f32,
             told_on: true,
             enable: wires.enable,
+            enabled: false,
+            delivers: false,
             rated_w: settings
                 .supply
                 .as_ref()
@@ -361,19 +367,23 @@ impl World {
                 None
             }
         });
+        let is_stuck = self.faults().any(|fault| *fault == Fault::SupplyStuckOn);
+        let has_line_stuck = self.faults().any(|fault| *fault == Fault::EnableStuck);
         let power_w = self.power_w();
         let supply = &mut self.supply;
         let line_allows = supply
             .enable
             .as_ref()
-            .is_none_or(|(line, on)| line.level() == *on);
+            .is_none_or(|(line, on)| line.level() == *on)
+            || supply.enabled && (is_stuck || has_line_stuck);
+        supply.enabled = line_allows;
         let starved = supply.watchdog_until.is_some_and(|until| now >= until);
         if !line_allows {
             supply.rail.disabled();
             supply.watchdog_until = None;
         }
-        let target =
-            (line_allows && supply.told_on && !starved).then_some(supply.told_mv + excess as f32);
+        supply.delivers = line_allows && supply.told_on && !starved || supply.delivers && is_stuck;
+        let target = supply.delivers.then_some(supply.told_mv + excess as f32);
         supply.rail.step(seconds, target, power_w, supply.rated_w);
         let rail_mv = sag.map_or(supply.rail.output_mv, |sag| supply.rail.output_mv.min(sag));
         for (chain, board) in self.boards.iter_mut().enumerate() {

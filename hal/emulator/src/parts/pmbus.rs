@@ -113,6 +113,9 @@ impl SmbusPart for PmbusSupply {
 
     fn set(&mut self, command: u8, data: &[u8]) -> bool {
         match (command, data) {
+            // Taken, and not followed.
+            (OPERATION, [operation])
+                if operation & 0x80 == 0 && self.has(&Fault::SupplyStuckOn) => {}
             (OPERATION, [operation]) => {
                 self.operation = *operation;
                 let on = operation & 0x80 != 0;

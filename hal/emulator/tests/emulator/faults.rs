@@ -212,6 +212,20 @@ fn a_supply_can_overshoot_trip_sag_and_fall_silent() {
     shop.wait(2);
     assert!((shop.rail() - 13_200.0).abs() < 1.0);
 
+    let id = shop.inject(Fault::SupplyStuckOn);
+    shop.control.set_power(false);
+    shop.wait(60);
+    assert!((shop.rail() - 13_200.0).abs() < 1.0, "it goes on");
+    shop.control.clear(id);
+    shop.wait(60);
+    assert!(shop.rail() < 100.0);
+    shop.inject(Fault::SupplyStuckOn);
+    shop.wait(5);
+    assert!(shop.rail() < 100.0, "what is off does not go on by itself");
+    shop.control.clear_all();
+    shop.control.set_power(true);
+    shop.wait(2);
+
     let mut bus = shop.bus("i2c-1");
     let id = shop.inject(Fault::SupplyNak);
     assert!(bus.write_read(0x10, &[0], &mut [0]).is_err());
