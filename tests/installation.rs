@@ -126,3 +126,38 @@ fn the_images_device_trees_name_the_lines_that_their_board_files_drive() {
         BoardFile::parse(&text, "the image's board file").unwrap();
     }
 }
+
+#[test]
+fn no_partition_of_the_card_lies_over_the_boot_loaders_environment() {
+    const OPTIONS: &str = include_str!("../buildroot/board/common/uboot.fragment");
+    const TOOLS: &str = include_str!("../buildroot/board/common/rootfs_overlay/etc/fw_env.config");
+    const CARD: &str = include_str!("../buildroot/board/am335x/genimage.cfg");
+    let hexadecimal =
+        |text: &str| u64::from_str_radix(text.strip_prefix("0x").unwrap(), 16).unwrap();
+    let option = |name: &str| {
+        let mut lines = OPTIONS.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        hexadecimal(value.unwrap())
+    };
+    let size = option("CONFIG_ENV_SIZE");
+    let (one, other) = (
+        option("CONFIG_ENV_OFFSET"),
+        option("CONFIG_ENV_OFFSET_REDUND"),
+    );
+    let told: Vec<(u64, u64)> = TOOLS
+        .lines()
+        .filter(|line| line.starts_with("/dev/"))
+        .map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            (hexadecimal(words[1]), hexadecimal(words[2]))
+        })
+        .collect();
+    assert_eq!(told, [(one, size), (other, size)]);
+
+    let first = CARD.split_once("partition boot {").unwrap().1;
+    let first = first.split_once('}').unwrap().0;
+    let megabytes = first.split_once("offset = ").expect("a place of its own").1;
+    let megabytes: u64 = megabytes.split_once('M').unwrap().0.parse().unwrap();
+    // Behind the table, which is one sector, and before the first partition.
+    assert!(512 <= one && one + size <= other && other + size <= megabytes << 20);
+}
