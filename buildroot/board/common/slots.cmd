@@ -47,7 +47,8 @@ fi
 
 saveenv
 echo "booting slot ${slot}"
-setenv slotargs "root=/dev/mmcblk0p${part} rootfstype=squashfs ro init=/sbin/preinit rauc.slot=${slot} data=/dev/mmcblk0p4 panic=5"
+# A card is found in the background: the kernel waits for it, and the watchdog for the kernel.
+setenv slotargs "root=/dev/mmcblk0p${part} rootfstype=squashfs rootwait ro init=/sbin/preinit rauc.slot=${slot} data=/dev/mmcblk0p4 panic=5"
 if load mmc 0:${part} ${scriptaddr} /boot/kernel.scr; then
 	source ${scriptaddr}
 fi
