@@ -70,7 +70,7 @@ bench:
 msrv: cross
 	RUSTC=$(abspath target/cross/bin/rustc-cross) $(CARGO) check --workspace --all-targets --target-dir target/msrv
 
-.PHONY: cross std musl arm arm64 arm-musl arm64-musl instructions test-arm test-arm64 board-test image-test kernel-check release scripts
+.PHONY: cross std musl arm arm64 arm-musl arm64-musl instructions test-arm test-arm64 board-test image-test systemd-test kernel-check release scripts
 
 # Cross builds by Debian's own packages; the toolchain is made at the first use. The standard library is built along, as small as the rest.
 arm: std
@@ -122,6 +122,11 @@ image-test: cross
 		deploy/cross/cargo.sh arm64 build --release --no-default-features --features emulator,tls
 	tests/image/build.sh target/cross-image/aarch64-unknown-linux-gnu/release/cgminer-rs target/image-test
 	python3 tests/image/run.py target/image-test --cuts $(CUTS)
+
+# The systemd unit under systemd, in a container of its own.
+systemd-test:
+	$(CARGO) build --release
+	tests/systemd/run.sh
 
 # The boards' device trees and the options of kernel and boot loader, against Debian's sources of Linux and U-Boot.
 kernel-check:

@@ -6,7 +6,6 @@ cd "$(dirname "$0")/.."
 missing=()
 command -v shellcheck >/dev/null || missing+=(shellcheck)
 command -v systemd-analyze >/dev/null || missing+=(systemd)
-python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)
 if [ "${#missing[@]}" -gt 0 ]; then
     apt-get update --quiet >/dev/null
     apt-get install --yes --quiet --no-install-recommends "${missing[@]}" >/dev/null
@@ -34,14 +33,4 @@ said=$(systemd-analyze verify --man=no "$work/cgminer-rs.service" 2>&1 | grep cg
 [ -z "$said" ] || { echo "$said"; exit 1; }
 echo "scripts: systemd has nothing to say against the unit"
 
-python3 - <<'CHECK'
-import re, yaml
-services = yaml.safe_load(open("deploy/compose.yaml"))["services"]
-assert services, "compose.yaml has no service"
-known = {"FROM", "ARG", "RUN", "WORKDIR", "COPY", "ENV", "USER", "EXPOSE", "ENTRYPOINT", "CMD"}
-text = re.sub(r"\\\n", " ", open("deploy/Dockerfile").read())
-for line in text.splitlines():
-    if line.strip() and not line.startswith("#"):
-        assert line.split()[0] in known, f"Dockerfile: {line}"
-print("scripts: compose file and Dockerfile are well formed; no container engine has run them")
-CHECK
+tests/peers/containers.sh

@@ -26,15 +26,22 @@ debian_host() {
     [ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] || debian_fail "the host must be Debian for amd64"
 }
 
-# Makes an apt of our own in FOLDER/apt, in place of one for another release, and reads the release's index.
-debian_begin() { # debian_begin FOLDER RELEASE
-    rm -rf "$1/apt"
-    local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg root=$1/apt
+# Prints where this machine's apt has Debian from.
+debian_mirror() {
+    local mirror
     # Either of apt's two formats.
     # shellcheck disable=SC2016 # apt's own variable
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' 2>/dev/null |
         grep --invert-match --max-count 1 'security' || true)
     [ -n "$mirror" ] || debian_fail "no Debian mirror in this machine's apt sources; add one and run 'apt-get update'"
+    echo "$mirror"
+}
+
+# Makes an apt of our own in FOLDER/apt, in place of one for another release, and reads the release's index.
+debian_begin() { # debian_begin FOLDER RELEASE
+    rm -rf "$1/apt"
+    local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg root=$1/apt
+    mirror=$(debian_mirror)
     [ -e "$keyring" ] || debian_fail "$keyring is missing; install debian-archive-keyring"
     mkdir -p "$root"/{etc/parts,etc/preferences.d,state/lists/partial,cache/archives/partial}
     : >"$root/state/status"

@@ -38,8 +38,9 @@ impl AnswerSocket {
         }
         let listener = UnixListener::bind(&socket)?;
         let owner = fs::metadata(run_directory)?;
-        chown(&socket, Some(owner.uid()), Some(owner.gid()))?;
+        // In this order, since only its owner may change a file's mode, and a root of few capabilities is none of another's file.
         fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+        chown(&socket, Some(owner.uid()), Some(owner.gid()))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = thread::Builder::new().name(name.into()).spawn(move || {

@@ -47,6 +47,11 @@ pub struct Daemon {
 impl Daemon {
     /// Starts it; none without root.
     pub fn start() -> Option<Self> {
+        Self::start_by(&[])
+    }
+
+    /// Starts it by another program that becomes it, as one that gives rights away first; `by` are the program's words.
+    pub fn start_by(by: &[&str]) -> Option<Self> {
         if !is_root() {
             return None;
         }
@@ -58,7 +63,9 @@ impl Daemon {
         )
         .unwrap();
         let log = fs::File::create(directory.path().join("log")).unwrap();
-        let keeper = Command::new(env!("CARGO_BIN_EXE_cgminer-rs"))
+        let words = [by, &[env!("CARGO_BIN_EXE_cgminer-rs")]].concat();
+        let keeper = Command::new(words[0])
+            .args(&words[1..])
             .args(["run", "--emulated", "--listen", "off", "--run-directory"])
             .arg(directory.path().join("run"))
             .arg("--set")

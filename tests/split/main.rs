@@ -13,3 +13,4 @@ mod hostile;
 mod log;
 mod manners;
 mod stand_in;
+mod unit;
