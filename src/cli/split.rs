@@ -18,10 +18,12 @@ use crate::telemetry::LOG_RING;
 use cgminer_board::file::BoardFile;
 use cgminer_hal::linux::LinuxDevices;
 use lexopt::{Arg::Long, ValueExt};
+use nix::sys::prctl;
 use nix::unistd::{Gid, Uid, chown};
-use std::ffi::OsString;
+use std::ffi::{CStr, OsString};
 use std::future::Future;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -32,6 +34,10 @@ use tokio::signal::unix::{SignalKind, signal};
 pub const MINER: &str = "miner-process";
 /// This program, wherever it lies and even if it was replaced meanwhile.
 const PROGRAM: &str = "/proc/self/exe";
+
+/// What lists of processes call both of them, and the miner's process more closely.
+const NAME: &str = "cgminer-rs";
+const MINERS_NAME: &CStr = c"cgminer-miner";
 
 /// What the miner's process is told.
 pub struct Wall {
@@ -67,7 +73,7 @@ pub async fn run(
     let host = ProcessHost::new(
         move || {
             let mut command = Command::new(PROGRAM);
-            command.arg(MINER).args(&arguments);
+            command.arg0(NAME).arg(MINER).args(&arguments);
             command
         },
         logs::feed,
@@ -178,6 +184,8 @@ fn hand_over(
 /// # Errors
 /// When it cannot begin.
 pub fn miner_process(mut parser: lexopt::Parser) -> Result<(), Failure> {
+    // The kernel would call it `exe`, after the link that it was started by. A name is all that fails with this.
+    let _ = prctl::set_name(MINERS_NAME);
     let mut options = Options::default();
     let mut wall = Wall {
         options: Vec::new(),

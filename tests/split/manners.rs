@@ -17,6 +17,7 @@ async fn a_miner_ends_with_its_keeper_and_has_no_rights_while_it_runs() {
     daemon
         .wait(&tool, PATIENCE, |status| status.state == State::PowerUp)
         .await;
+    assert_eq!(daemon.miner_status("Name"), "cgminer-miner");
     let filtered = has_seccomp().then_some(("Seccomp", "2"));
     let given_away = [
         ("CapEff", "0000000000000000"),
