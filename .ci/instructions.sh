@@ -8,8 +8,8 @@ cd "$(dirname "$0")/.."
 
 deploy/cross/toolchain.sh
 toolchain=$(realpath "${CROSS_TOOLCHAIN:-target/cross}")
-# As the firmware is compiled, but for link-time optimisation, which takes minutes: what is counted lies within two crates.
-RUSTFLAGS="$(deploy/firmware/rustflags.sh armv7)" CARGO_PROFILE_RELEASE_LTO=off CROSS_TARGET_DIR=target/cross-instructions \
+# As the firmware is compiled, link-time optimisation included, but for the standard library, which is Debian's here.
+RUSTFLAGS="$(deploy/firmware/rustflags.sh armv7)" CROSS_TARGET_DIR=target/cross-instructions \
     deploy/cross/cargo.sh armv7 build --release --quiet --package cgminer-instructions
 program=target/cross-instructions/armv7-unknown-linux-gnueabihf/release/cgminer-instructions
 
@@ -32,8 +32,9 @@ gate() { # gate STEP LIMIT WORDS
     fi
 }
 
-gate job 126000 "job with a new extranonce2 and 4 midstates"
-gate group 12000 "version-rolled group of 4 midstates"
-gate nonce 6400 "nonce check, midstate kept"
-gate nonce-rolled 8800 "nonce check, version rolled by the chip"
+# The goals are 110000, 11000 and 5500; these limits stand closer to what is reached.
+gate job 90000 "job with a new extranonce2 and 4 midstates"
+gate group 10200 "version-rolled group of 4 midstates"
+gate nonce 5000 "nonce check, midstate kept"
+gate nonce-rolled 7300 "nonce check, version rolled by the chip"
 exit "$failed"

@@ -78,7 +78,7 @@ impl CoinbaseTemplate {
             }
         }
         sha256::second_hash(&mut states);
-        climb(&mut states, branches);
+        sha256::climb(&mut states, branches);
         states.map(|root| root.digest())
     }
 
@@ -92,16 +92,5 @@ impl CoinbaseTemplate {
                 *out = byte;
             }
         }
-    }
-}
-
-/// Climbs from `N` leaves to their roots along the same branches.
-fn climb<const N: usize>(nodes: &mut [Midstate; N], branches: &[[u8; 32]]) {
-    let mut pairs = [sha256::Pair::ZERO; N];
-    for branch in branches {
-        for (pair, node) in pairs.iter_mut().zip(nodes.iter()) {
-            pair.set(node, branch);
-        }
-        sha256::parents(&pairs, nodes);
     }
 }

@@ -44,20 +44,24 @@ impl Extranonce2Partition {
     /// How many values of `size` bytes the part holds. From 8 bytes on a counter of 64 bits is the
     /// bound.
     pub fn count(self, size: u8) -> u64 {
-        let values = 1_u128 << (8 * u32::from(size.min(8)));
-        let count = values
-            .saturating_sub(u128::from(self.index))
-            .div_ceil(u128::from(self.of));
-        u64::try_from(count).unwrap_or(u64::MAX)
+        let last = last_value(size).checked_sub(u64::from(self.index));
+        last.map_or(0, |last| (last / u64::from(self.of)).saturating_add(1))
     }
 
     /// Value `k` of the part, `k` below [`Self::count`]; `None` beyond.
+    // Without that count: a division of 64 bits is hundreds of instructions on 32-bit ARM.
     pub fn value(self, k: u64, size: u8) -> Option<Extranonce2> {
-        (k < self.count(size)).then(|| Extranonce2 {
-            value: u64::from(self.index).wrapping_add(k.wrapping_mul(u64::from(self.of))),
-            size,
-        })
+        let value = k
+            .checked_mul(u64::from(self.of))?
+            .checked_add(u64::from(self.index))?;
+        (value <= last_value(size) && k < u64::MAX).then_some(Extranonce2 { value, size })
     }
+}
+
+/// The greatest value of `size` bytes, within a counter of 64 bits.
+fn last_value(size: u8) -> u64 {
+    let unused = 64 - 8 * u32::from(size.min(8));
+    u64::MAX.checked_shr(unused).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -96,6 +100,11 @@ mod tests {
         ) {
             let part = Extranonce2Partition::new(index, of).unwrap();
             let count = part.count(size);
+            let values = (1_u128 << (8 * size.min(8))).saturating_sub(u128::from(index));
+            let defined = values.div_ceil(u128::from(of)).min(u128::from(u64::MAX));
+            prop_assert_eq!(u128::from(count), defined);
+            prop_assert_eq!(part.value(place, size).is_some(), place < count);
+            prop_assert_eq!(part.value(count, size), None);
             prop_assume!(count > 0);
             // Ends of the part included.
             for k in [place % count, 0, count - 1] {

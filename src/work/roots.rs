@@ -93,12 +93,15 @@ impl Roots {
 
     fn compute<const N: usize>(&mut self, job: &Job) -> Option<[Root; N]> {
         let size = job.extranonce2_size;
-        let count = self.partition.count(size);
         let mut extranonces = [Extranonce2 { value: 0, size }; N];
         for extranonce2 in &mut extranonces {
-            let k = self.cursor.checked_rem(count)?;
-            *extranonce2 = self.partition.value(k, size)?;
-            self.cursor = k + 1;
+            *extranonce2 = if let Some(next) = self.partition.value(self.cursor, size) {
+                next
+            } else {
+                self.cursor = self.cursor.checked_rem(self.partition.count(size))?;
+                self.partition.value(self.cursor, size)?
+            };
+            self.cursor += 1;
         }
         let mut roots = extranonces.map(|extranonce2| Root {
             extranonce2,

@@ -76,53 +76,54 @@ impl Midstate {
 /// First hashes finished: the states are their digests. Hashes each digest once more.
 #[inline]
 pub fn second_hash<const N: usize>(states: &mut [Midstate; N]) {
-    let mut blocks = [PADDING_AFTER_32; N];
-    for (block, state) in blocks.iter_mut().zip(states.iter()) {
-        if let Some(out) = block.first_chunk_mut() {
-            state.write_digest(out);
+    #[cfg(target_arch = "arm")]
+    for state in states {
+        cgminer_sha256::second_hash(&mut state.0);
+    }
+    #[cfg(not(target_arch = "arm"))]
+    {
+        let mut blocks = [PADDING_AFTER_32; N];
+        for (block, state) in blocks.iter_mut().zip(states.iter()) {
+            if let Some(out) = block.first_chunk_mut() {
+                state.write_digest(out);
+            }
         }
-    }
-    for (block, state) in blocks.iter().zip(states) {
-        *state = Midstate::INITIAL;
-        state.absorb(block);
-    }
-}
-
-/// Two neighbours in a merkle tree, padded for hashing.
-#[derive(Clone, Copy, Debug)]
-pub struct Pair([Block; 2]);
-
-impl Pair {
-    /// Both neighbours zero.
-    pub const ZERO: Self = Self([[0; 64], PADDING_AFTER_64]);
-
-    /// Sets the neighbours: the digest of `left`, and `right`.
-    #[inline]
-    pub fn set(&mut self, left: &Midstate, right: &[u8; 32]) {
-        let (first, second) = self.0[0].split_at_mut(32);
-        second.copy_from_slice(right);
-        if let Some(first) = first.first_chunk_mut() {
-            left.write_digest(first);
+        for (block, state) in blocks.iter().zip(states) {
+            *state = Midstate::INITIAL;
+            state.absorb(block);
         }
     }
 }
 
-/// One step up a merkle tree, the double hash of 64 bytes, for `N` independent pairs.
-#[inline]
-pub fn parents<const N: usize>(pairs: &[Pair; N], states: &mut [Midstate; N]) {
-    for (state, pair) in states.iter_mut().zip(pairs) {
-        *state = Midstate::INITIAL;
-        #[cfg(target_arch = "arm")]
-        {
-            static PADDING: cgminer_sha256::Known = cgminer_sha256::Known::of(&PADDING_AFTER_64);
-            cgminer_sha256::compress(&mut state.0, &pair.0[0]);
-            cgminer_sha256::compress_known(&mut state.0, &PADDING);
+/// Climbs a merkle tree from `N` leaves to their roots along the same branches: each step is the double hash of 64 bytes.
+#[cfg(target_arch = "arm")]
+pub fn climb<const N: usize>(nodes: &mut [Midstate; N], branches: &[[u8; 32]]) {
+    for branch in branches {
+        for node in nodes.iter_mut() {
+            cgminer_sha256::parent(&mut node.0, branch);
         }
-        // Both blocks in one call: the state stays in registers between them.
-        #[cfg(not(target_arch = "arm"))]
-        compress256(&mut state.0, &pair.0);
     }
-    second_hash(states);
+}
+
+/// Climbs a merkle tree from `N` leaves to their roots along the same branches: each step is the double hash of 64 bytes.
+#[cfg(not(target_arch = "arm"))]
+pub fn climb<const N: usize>(nodes: &mut [Midstate; N], branches: &[[u8; 32]]) {
+    let mut pairs = [[[0; 64], PADDING_AFTER_64]; N];
+    for branch in branches {
+        for (pair, node) in pairs.iter_mut().zip(nodes.iter()) {
+            let (left, right) = pair[0].split_at_mut(32);
+            right.copy_from_slice(branch);
+            if let Some(left) = left.first_chunk_mut() {
+                node.write_digest(left);
+            }
+        }
+        for (node, pair) in nodes.iter_mut().zip(&pairs) {
+            *node = Midstate::INITIAL;
+            // Both blocks in one call: the state stays in registers between them.
+            compress256(&mut node.0, pair);
+        }
+        second_hash(nodes);
+    }
 }
 
 /// Double hash of an 80-byte header from the midstate of its first 64 bytes and the padded block of
@@ -137,6 +138,7 @@ pub fn double_hash_tail(midstate: &Midstate, tail: &Block) -> Midstate {
 }
 
 /// Padding of a 64-byte message: a block of its own.
+#[cfg(not(target_arch = "arm"))]
 const PADDING_AFTER_64: Block = {
     let mut block = [0; 64];
     block[0] = 0x80;
@@ -145,6 +147,7 @@ const PADDING_AFTER_64: Block = {
 };
 
 /// Padding of a 32-byte message, within its own block.
+#[cfg(not(target_arch = "arm"))]
 const PADDING_AFTER_32: Block = {
     let mut block = [0; 64];
     block[32] = 0x80;

@@ -2,7 +2,21 @@
 //!
 //! Whoever counts the instructions of two runs knows what one step costs, whatever the start of a program costs:
 //! `.ci/instructions.sh` does, on the processor of a control board. The job is the one of `benches/work.rs`.
+//!
+//! The daemon's room `work` is compiled along by itself, as it names no other room: with link-time optimisation, as in the
+//! firmware, the whole daemon would take minutes.
 #![forbid(unsafe_code)]
+
+// The job is written for the daemon's crate, which the room stands in for here.
+extern crate self as cgminer_rs;
+
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the steps that are counted need not all of it"
+)]
+#[path = "../../../src/work/mod.rs"]
+mod work;
 
 #[path = "../../full_block/mod.rs"]
 mod full_block;

@@ -1,10 +1,24 @@
 //! The compression function of SHA-256 (FIPS 180-4, 6.2.2) for processors without instructions for it, as 32-bit ARM.
 //!
-//! `sha2` stays what hashes everywhere else. On `ARMv7` this one takes 2300 instructions (Thumb-2), by three known
-//! identities: a round's `maj` uses the exclusive or of the round before, `ch` is one operation shorter, and each sum of three rotations is
-//! one rotation of a sum. A block that is known beforehand, as padding is, needs no message schedule: 1440. A crate of its own because the
-//! daemon is compiled for size, and this for speed.
+//! `sha2` stays what hashes everywhere else. On `ARMv7` this one takes 2150 instructions (Thumb-2): a round's `maj` uses the exclusive or of
+//! the round before, `ch` is one operation shorter, and each sum of three rotations is one rotation of two sums, which is the form that
+//! the compiler does not undo. A block that is known beforehand, as padding is, needs no message schedule: 1290. A crate of its own because
+//! the daemon is compiled for size, and this for speed.
 #![forbid(unsafe_code)]
+
+use std::sync::atomic::{Ordering, compiler_fence};
+
+/// State before the first block (FIPS 180-4, 5.3.3).
+const INITIAL: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
 
 /// Fractional parts of the cube roots of the first 64 primes (FIPS 180-4, 4.2.2).
 static K: [u32; 64] = CONSTANTS;
@@ -121,16 +135,20 @@ const fn scheduled(w16: u32, w15: u32, w7: u32, w2: u32) -> u32 {
 }
 
 /// One round. The variables change their names from round to round instead of their values.
+///
+/// The fences cost nothing and keep the word's load in its place: loaded ahead, as compilers like to, words push variables out of the
+/// fourteen registers that there are.
 macro_rules! round {
     ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $before:ident, $word:expr) => {
-        let s1 = ($e ^ $e.rotate_right(5) ^ $e.rotate_right(19)).rotate_right(6);
+        compiler_fence(Ordering::SeqCst);
+        let s1 = ($e ^ ($e ^ $e.rotate_right(14)).rotate_right(5)).rotate_right(6);
         let ch = (($f ^ $g) & $e) ^ $g;
         $h = $h.wrapping_add($word).wrapping_add(s1).wrapping_add(ch);
         $d = $d.wrapping_add($h);
         let now = $a ^ $b;
         let maj = ($before & now) ^ $b;
         $before = now;
-        let s0 = ($a ^ $a.rotate_right(11) ^ $a.rotate_right(20)).rotate_right(2);
+        let s0 = ($a ^ ($a ^ $a.rotate_right(9)).rotate_right(11)).rotate_right(2);
         $h = $h.wrapping_add(s0).wrapping_add(maj);
     };
 }
@@ -151,44 +169,99 @@ macro_rules! eight {
 
 /// Goes on by one block.
 #[inline(never)]
-#[allow(clippy::many_single_char_names, reason = "the standard's own names")]
 pub fn compress(state: &mut [u32; 8], block: &[u8; 64]) {
-    let mut w = [0; 16];
-    for (word, bytes) in w.iter_mut().zip(block.chunks_exact(4)) {
+    let mut words = [0; 16];
+    fill(&mut words, block);
+    compress_words(state, &mut words);
+}
+
+/// Hashes a digest, which is the state after the last block of a message, once more.
+#[inline(never)]
+pub fn second_hash(state: &mut [u32; 8]) {
+    let [a, b, c, d, e, f, g, h] = *state;
+    // The digest's own words, a one bit, and the length of 256 bits.
+    let mut words = [a, b, c, d, e, f, g, h, 1 << 31, 0, 0, 0, 0, 0, 0, 256];
+    *state = INITIAL;
+    compress_words(state, &mut words);
+}
+
+/// One step up a merkle tree: `node`, a digest as a state, becomes the double hash of itself and its right neighbour.
+#[inline(never)]
+pub fn parent(node: &mut [u32; 8], right: &[u8; 32]) {
+    static PADDING: Known = Known::of(&{
+        let mut block = [0; 64];
+        block[0] = 0x80;
+        block[62] = 0x02;
+        block
+    });
+    let mut words = [0; 16];
+    let (left, rest) = words.split_at_mut(8);
+    left.copy_from_slice(node);
+    fill(rest, right);
+    *node = INITIAL;
+    compress_words(node, &mut words);
+    compress_known(node, &PADDING);
+    second_hash(node);
+}
+
+/// Reads words, each big-endian.
+#[inline]
+fn fill(words: &mut [u32], bytes: &[u8]) {
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(4)) {
         if let [a, b, c, d] = *bytes {
             *word = u32::from_be_bytes([a, b, c, d]);
         }
     }
-    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
+}
+
+/// Goes on by the words of one block, in the place of which the message schedule runs.
+#[inline(never)]
+fn compress_words(state: &mut [u32; 8], words: &mut [u32; 16]) {
+    let mut variables = *state;
+    let mut constants = K.chunks_exact(16).filter_map(<[u32]>::first_chunk);
+    if let Some(constants) = constants.next() {
+        sixteen_rounds(&mut variables, words, constants);
+    }
+    for constants in constants {
+        schedule(words);
+        sixteen_rounds(&mut variables, words, constants);
+    }
+    for (state, variable) in state.iter_mut().zip(variables) {
+        *state = state.wrapping_add(variable);
+    }
+}
+
+/// The next sixteen words of the message schedule. Apart from the rounds: together they need more than the registers that there are.
+#[inline(never)]
+fn schedule(w: &mut [u32; 16]) {
+    macro_rules! next {
+        ($($at:literal)*) => {$(
+            w[$at] = scheduled(
+                w[$at],
+                w[($at + 1) % 16],
+                w[($at + 9) % 16],
+                w[($at + 14) % 16],
+            );
+        )*};
+    }
+    next!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+}
+
+#[inline(never)]
+#[allow(clippy::many_single_char_names, reason = "the standard's own names")]
+fn sixteen_rounds(variables: &mut [u32; 8], words: &[u32; 16], constants: &[u32; 16]) {
+    let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *variables;
     let mut before = b ^ c;
-    let mut constants = K.chunks_exact(16);
-    if let Some(k) = constants.next() {
-        macro_rules! first {
-            ($at:expr) => {
-                k[$at].wrapping_add(w[$at])
-            };
-        }
-        eight!(a b c d e f g h, before, first, 0);
-        eight!(a b c d e f g h, before, first, 8);
+    macro_rules! word {
+        ($at:expr) => {
+            constants[$at].wrapping_add(words[$at])
+        };
     }
-    for k in constants {
-        macro_rules! next {
-            ($at:expr) => {{
-                w[$at] = scheduled(
-                    w[$at],
-                    w[($at + 1) % 16],
-                    w[($at + 9) % 16],
-                    w[($at + 14) % 16],
-                );
-                k[$at].wrapping_add(w[$at])
-            }};
-        }
-        eight!(a b c d e f g h, before, next, 0);
-        eight!(a b c d e f g h, before, next, 8);
-    }
-    for (state, word) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
-        *state = state.wrapping_add(word);
-    }
+    eight!(a b c d e f g h, before, word, 0);
+    eight!(a b c d e f g h, before, word, 8);
+    // Of the last round nobody asks it.
+    let _ = before;
+    *variables = [a, b, c, d, e, f, g, h];
 }
 
 /// Goes on by one block that was known beforehand.
@@ -197,13 +270,14 @@ pub fn compress(state: &mut [u32; 8], block: &[u8; 64]) {
 pub fn compress_known(state: &mut [u32; 8], block: &Known) {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = *state;
     let mut before = b ^ c;
-    for words in block.0.chunks_exact(8) {
+    for words in block.0.chunks_exact(16) {
         macro_rules! known {
             ($at:expr) => {
                 words[$at]
             };
         }
         eight!(a b c d e f g h, before, known, 0);
+        eight!(a b c d e f g h, before, known, 8);
     }
     for (state, word) in state.iter_mut().zip([a, b, c, d, e, f, g, h]) {
         *state = state.wrapping_add(word);
@@ -214,6 +288,14 @@ pub fn compress_known(state: &mut [u32; 8], block: &Known) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use sha2::{Digest, Sha256};
+
+    /// A digest as the state that it is.
+    fn words(digest: impl AsRef<[u8]>) -> [u32; 8] {
+        let mut words = [0; 8];
+        fill(&mut words, digest.as_ref());
+        words
+    }
 
     proptest! {
         #[test]
@@ -230,20 +312,26 @@ mod tests {
             compress_known(&mut known, &Known::of(&block));
             prop_assert_eq!(known, theirs);
         }
+
+        #[test]
+        fn any_digest_is_hashed_once_more(digest: [u8; 32]) {
+            let mut state = words(digest);
+            second_hash(&mut state);
+            prop_assert_eq!(state, words(Sha256::digest(digest)));
+        }
+
+        #[test]
+        fn any_two_neighbours_have_their_double_hash_for_a_parent(left: [u8; 32], right: [u8; 32]) {
+            let mut node = words(left);
+            parent(&mut node, &right);
+            let once = Sha256::digest([left, right].concat());
+            prop_assert_eq!(node, words(Sha256::digest(once)));
+        }
     }
 
     #[test]
     fn the_standards_own_example_comes_out() {
-        let mut state = [
-            0x6a09_e667,
-            0xbb67_ae85,
-            0x3c6e_f372,
-            0xa54f_f53a,
-            0x510e_527f,
-            0x9b05_688c,
-            0x1f83_d9ab,
-            0x5be0_cd19,
-        ];
+        let mut state = INITIAL;
         let mut block = [0; 64];
         block[..4].copy_from_slice(b"abc\x80");
         block[63] = 24;
