@@ -12,6 +12,9 @@ shift
 
 # No test reads debug information, which would be most of a gigabyte.
 export CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0
+# Emulation pays for each instruction: optimised programs take a fraction of the time, and hours of virtual time become bearable.
+# What panics in a development build panics here, too: an overflow of 32 bits is what is looked for.
+export CARGO_PROFILE_DEV_OPT_LEVEL=1 CARGO_PROFILE_DEV_DEBUG_ASSERTIONS=true CARGO_PROFILE_DEV_OVERFLOW_CHECKS=true
 # A property that a processor breaks is broken for many inputs; 256 of each would take an emulated one half an hour.
 export PROPTEST_CASES=${PROPTEST_CASES:-32}
 # Programs are built outside the namespace. Documentation has no tests; benchmarks would take hours.

@@ -373,6 +373,10 @@ mod tests {
             Err(RaucError::Failed { said, .. }) => assert!(!said.is_empty()),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_told_so() {
         let missing = command("no-such-program", &[], Duration::from_secs(60));
         assert!(matches!(missing, Err(RaucError::Start { .. })));
     }
