@@ -4,13 +4,18 @@
 
 debian_fail() { echo "$0: $1" >&2; exit 1; }
 
-# Whether FOLDER was made whole by these very files; one that was made by others is made anew.
+# Whether FOLDER was made whole by these very files; one that was made by others is removed, to be made anew. What lies outside this
+# checkout, as behind a link from target/, may serve another one, and is left to whoever put it there.
 debian_complete() { # debian_complete FOLDER FILE ...
     local folder=$1
     shift
     [ -e "$folder/complete" ] || return 1
     [ "$(cat "$folder/complete")" = "$(cat "$@" | sha256sum)" ] && return 0
-    rm -rf "$folder"
+    case $(realpath "$folder") in
+    "$(pwd -P)"/*) rm -rf "$folder" ;;
+    *) debian_fail "$folder was made by another version of $1 and is not this checkout's own, so it stays: remove it if nobody else uses \
+it, or the link that leads there, and run this again" ;;
+    esac
     return 1
 }
 

@@ -32,7 +32,7 @@ modules=$output/modules
 mkdir -p "$modules/lib/modules" "$output/initrd"/{bin,sbin,usr/bin,usr/sbin,dev,proc,sys,root,modules}
 ln -s "$tools/kernel/usr/lib/modules/$release" "$modules/lib/modules/$release"
 depmod --basedir "$modules" "$release"
-for module in sdhci-pci mmc_block squashfs overlay ext4 loop dm-verity virtio_net softdog vfat nls_cp437 nls_ascii; do
+for module in sdhci-pci mmc_block squashfs overlay ext4 loop sha2-ce dm-verity virtio_net softdog vfat nls_cp437 nls_ascii; do
     modprobe --dirname "$modules" --set-version "$release" --show-depends "$module" | awk '/^insmod/ {print $2}'
 done | awk '!seen[$0]++' | while read -r file; do
     name=$(basename "${file%.xz}")
@@ -54,10 +54,22 @@ ln -s /bin/busybox "$root/sbin/init"
 ln -s /bin/busybox "$root/sbin/reboot"
 ln -s /run "$root/var/run"
 cp "$tools"/target/usr/bin/{rauc,dbus-daemon,fw_printenv,fw_setenv} "$root/usr/bin/"
-cp --recursive --no-dereference "$tools/target/usr/lib/aarch64-linux-gnu" "$root/usr/lib/"
-mkdir "$root/lib"
-ln -s /usr/lib/aarch64-linux-gnu/ld-linux-aarch64.so.1 "$root/lib/"
-ln -s /usr/lib/aarch64-linux-gnu "$root/lib/aarch64-linux-gnu"
+# Of Debian's libraries those that these programs are linked to: each byte of an image is written and read many times here.
+libraries=usr/lib/aarch64-linux-gnu
+mkdir -p "$root/$libraries" "$root/lib"
+bring() { # bring PROGRAM: all that it needs, and what that needs
+    local name
+    readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | while read -r name; do
+        [ ! -e "$root/$libraries/$name" ] || continue
+        cp --dereference "$tools/target/$libraries/$name" "$root/$libraries/$name"
+        bring "$root/$libraries/$name"
+    done
+}
+for program in "$binary" "$root"/usr/bin/*; do
+    bring "$program"
+done
+ln -s "/$libraries/ld-linux-aarch64.so.1" "$root/lib/"
+ln -s "/$libraries" "$root/lib/aarch64-linux-gnu"
 mkdir -p "$root/usr/share/dbus-1/system.d"
 cp "$tools/target/usr/share/dbus-1/system.d/"* "$root/usr/share/dbus-1/system.d/"
 cat >"$root/usr/share/dbus-1/system.conf" <<'CONF'
@@ -93,8 +105,8 @@ cp "$keys/ours.pem" "$root/etc/rauc/keyring.pem"
 pack() { # pack VERSION
     sed --in-place "s/^IMAGE_VERSION=.*/IMAGE_VERSION=$1/" "$root/etc/os-release"
     rm -f "$output/root-$1.squashfs"
-    # Compressed lightly: what is read under emulation is read often.
-    mksquashfs "$root" "$output/root-$1.squashfs" -all-root -comp zstd -Xcompression-level 3 -quiet -no-progress \
+    # What an emulated processor unpacks most quickly.
+    mksquashfs "$root" "$output/root-$1.squashfs" -all-root -comp lz4 -Xhc -quiet -no-progress \
         -p "/etc/cgminer-rs m 750 0 200" -p "/etc/cgminer-rs/cgminer-rs.toml m 640 0 200" >/dev/null
 }
 bundle() { # bundle VERSION KEY NAME
@@ -103,7 +115,9 @@ bundle() { # bundle VERSION KEY NAME
     mkdir "$work"
     ln "$output/root-$1.squashfs" "$work/rootfs.squashfs"
     sed "s/@VERSION@/$1/; s/@BOARD@/qemu/" "$common/rauc-manifest.in" >"$work/manifest.raucm"
-    rauc --cert "$keys/$2.pem" --key "$keys/$2.key" bundle "$work" "$output/data/bundles/$3" >/dev/null 2>&1
+    # What is packed already is not packed again.
+    rauc --cert "$keys/$2.pem" --key "$keys/$2.key" bundle --mksquashfs-args="-noI -noD -noF -noX" \
+        "$work" "$output/data/bundles/$3" >/dev/null 2>&1
     rm -rf "$work"
 }
 mkdir -p "$output/data/bundles"
