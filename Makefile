@@ -114,14 +114,15 @@ board-test: arm arm64
 	python3 -B tests/board/run.py --armv7 target/cross-build/armv7-unknown-linux-gnueabihf/release/cgminer-rs \
 		--arm64 target/cross-build/aarch64-unknown-linux-gnu/release/cgminer-rs --emulator target/debug/cgminer-emulator
 
-# An image with two slots: boots, updates, falls back, and loses its power at fifty moments of an update.
+# An image with two slots: boots, updates, falls back, and loses its power at fifty moments of an update. What it is made of is fetched
+# and built at the first use.
 CUTS ?= 50
 image-test: cross
 	tests/image/setup.sh
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CROSS_TARGET_DIR=target/cross-image \
 		deploy/cross/cargo.sh arm64 build --release --no-default-features --features emulator,tls
 	tests/image/build.sh target/cross-image/aarch64-unknown-linux-gnu/release/cgminer-rs target/image-test
-	python3 tests/image/run.py target/image-test --cuts $(CUTS)
+	python3 -B tests/image/run.py target/image-test --cuts $(CUTS)
 
 # The systemd unit under systemd, in a container of its own.
 systemd-test:

@@ -102,18 +102,18 @@ cp "$keys/ours.pem" "$root/etc/rauc/keyring.pem"
 "$common/post-build.sh" "$root" - qemu
 
 # --- one root and one bundle for each version; in the last one the daemon is a program that fails
-pack() { # pack VERSION
+pack() { # pack VERSION [FOLDER]
     sed --in-place "s/^IMAGE_VERSION=.*/IMAGE_VERSION=$1/" "$root/etc/os-release"
     rm -f "$output/root-$1.squashfs"
     # What an emulated processor unpacks most quickly.
-    mksquashfs "$root" "$output/root-$1.squashfs" -all-root -comp lz4 -Xhc -quiet -no-progress \
+    mksquashfs "${2:-$root}" "$output/root-$1.squashfs" -all-root -comp lz4 -Xhc -quiet -no-progress \
         -p "/etc/cgminer-rs m 750 0 200" -p "/etc/cgminer-rs/cgminer-rs.toml m 640 0 200" >/dev/null
 }
-bundle() { # bundle VERSION KEY NAME
+bundle() { # bundle VERSION KEY NAME [VERSION OF THE ROOT]
     local work=$output/bundle
     rm -rf "$work"
     mkdir "$work"
-    ln "$output/root-$1.squashfs" "$work/rootfs.squashfs"
+    ln "$output/root-${4:-$1}.squashfs" "$work/rootfs.squashfs"
     sed "s/@VERSION@/$1/; s/@BOARD@/qemu/" "$common/rauc-manifest.in" >"$work/manifest.raucm"
     # What is packed already is not packed again.
     rauc --cert "$keys/$2.pem" --key "$keys/$2.key" bundle --mksquashfs-args="-noI -noD -noF -noX" \
@@ -121,9 +121,13 @@ bundle() { # bundle VERSION KEY NAME
     rm -rf "$work"
 }
 mkdir -p "$output/data/bundles"
-for version in 0.9.0 1.0.0 1.1.0; do
+for version in 1.0.0 1.1.0; do
     pack "$version"
 done
+# Nothing of the two that are refused is ever written, so they are small.
+mkdir "$output/refused"
+cp --recursive "$root/etc" "$output/refused/"
+pack 0.9.0 "$output/refused"
 printf '#!/bin/sh\nsleep 5\nexit 1\n' >"$root/usr/bin/daemon-that-fails"
 chmod 755 "$root/usr/bin/daemon-that-fails"
 # shellcheck disable=SC2016 # the init script's own variable
@@ -132,7 +136,7 @@ sed --in-place 's#firmware confirm$#firmware confirm --within 20#' "$root/etc/in
 pack 1.2.0
 bundle 0.9.0 ours old.raucb
 bundle 1.1.0 ours new.raucb
-bundle 1.1.0 foreign foreign.raucb
+bundle 1.1.0 foreign foreign.raucb 0.9.0
 bundle 1.2.0 ours broken.raucb
 
 # --- medium: environment, boot partition, two slots, data
@@ -165,5 +169,5 @@ put "$output/data.ext4" $((8 + 2 * slot_megabytes))
 
 # Those that are sent over the network.
 cp "$output"/data/bundles/{new,foreign}.raucb "$output/"
-rm -rf "$root" "$output/initrd" "$modules" "$output/data" "$output"/{boot.vfat,data.ext4,boot.scr,initrd.gz}
+rm -rf "$root" "$output/refused" "$output/initrd" "$modules" "$output/data" "$output"/{boot.vfat,data.ext4,boot.scr,initrd.gz}
 ls -l "$output"

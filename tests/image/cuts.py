@@ -13,7 +13,7 @@ from machine import INSTALL, TRIAL, want
 
 UPDATE = b"cgminer-rs firmware install /data/bundles/new.raucb --reboot\n"
 # Seconds of processor time.
-PIECE = 3.0
+PIECE = 2.0
 # More than an update ever took.
 PIECES = 80
 # Where an update is, by what it has said on the console; and of how many out of ten cuts each stage gets.

@@ -54,7 +54,11 @@ tar --extract --strip-components 1 --directory "$folder/u-boot" --file "$source"
 (
     cd "$folder/u-boot"
     export CROSS_COMPILE=aarch64-linux-gnu-
-    printf '%s\n' CONFIG_MMC=y CONFIG_MMC_PCI=y CONFIG_MMC_SDHCI=y CONFIG_MMC_SDHCI_SDMA=y '# CONFIG_USE_PREBOOT is not set' >virt.fragment
+    # What starts from a card needs none of the rest, which takes half of the time.
+    for option in USE_PREBOOT EFI_LOADER NET USB VIDEO TPM SCSI AHCI NVME DFU MTD SEMIHOSTING FIT TOOLS_MKEFICAPSULE TOOLS_LIBCRYPTO; do
+        echo "# CONFIG_$option is not set"
+    done >virt.fragment
+    printf '%s\n' CONFIG_MMC=y CONFIG_MMC_PCI=y CONFIG_MMC_SDHCI=y CONFIG_MMC_SDHCI_SDMA=y CONFIG_NO_NET=y >>virt.fragment
     scripts/kconfig/merge_config.sh -m configs/qemu_arm64_defconfig "$OLDPWD/$fragment" virt.fragment >/dev/null
     make --silent olddefconfig
     # What the fragment asks for must not have been dropped for an unmet dependency.
