@@ -1,30 +1,36 @@
 //! Where board files come from: compiled in, and from a directory that overrides them.
 
 use super::{BoardFile, BoardFileError};
+use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
 
+/// The files of `boards/`, as `build.rs` has packed them.
+const PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/boards"));
+
+/// All of them together are no longer.
+const LONGEST: usize = 256 * 1024;
+
 /// Names and texts of the compiled-in board files.
-pub const BUILT_IN: [(&str, &str); 6] = [
-    (
-        "a113d-s19jpro",
-        include_str!("../../boards/a113d-s19jpro.toml"),
-    ),
-    (
-        "am335x-s19jpro",
-        include_str!("../../boards/am335x-s19jpro.toml"),
-    ),
-    (
-        "cv1835-s19jpro",
-        include_str!("../../boards/cv1835-s19jpro.toml"),
-    ),
-    ("emulated", include_str!("../../boards/emulated.toml")),
-    ("l7", include_str!("../../boards/l7.toml")),
-    (
-        "qemu-ast2600",
-        include_str!("../../boards/qemu-ast2600.toml"),
-    ),
-];
+///
+/// # Errors
+/// When they are damaged inside the program.
+pub fn built_in() -> Result<Vec<(String, String)>, BoardFileError> {
+    let damaged = || BoardFileError::Io {
+        origin: "of those compiled in".into(),
+        source: io::Error::other("they are damaged inside the program; install it anew"),
+    };
+    let bytes = decompress_to_vec_with_limit(PACKED, LONGEST).map_err(|_| damaged())?;
+    let text = String::from_utf8(bytes).map_err(|_| damaged())?;
+    let mut parts = text.split_terminator('\0');
+    let mut files = Vec::new();
+    while let Some(name) = parts.next() {
+        let text = parts.next().ok_or_else(damaged)?;
+        files.push((name.to_owned(), text.to_owned()));
+    }
+    Ok(files)
+}
 
 /// All boards that this machine could be.
 #[derive(Clone, Debug)]
@@ -39,11 +45,9 @@ impl Catalog {
     /// When any file is at fault: a broken file that was meant to narrow a limit must not fall back to wider ones.
     pub fn load(directory: Option<&Path>) -> Result<Self, BoardFileError> {
         let mut boards = BTreeMap::new();
-        for (name, text) in BUILT_IN {
-            boards.insert(
-                name.to_owned(),
-                BoardFile::parse(text, &format!("{name} (compiled in)"))?,
-            );
+        for (name, text) in built_in()? {
+            let board = BoardFile::parse(&text, &format!("{name} (compiled in)"))?;
+            boards.insert(name, board);
         }
         for path in directory.map(files).transpose()?.unwrap_or_default() {
             let origin = path.display().to_string();

@@ -8,7 +8,7 @@ mod check;
 mod unknown;
 mod wiring;
 
-pub use catalog::{BUILT_IN, Catalog};
+pub use catalog::{Catalog, built_in};
 pub use check::Finding;
 pub use wiring::{
     AdcChannel, AdcPart, AdcSpec, ButtonSpecs, ChainSpec, EepromSpec, FanControl, FanSpec,
