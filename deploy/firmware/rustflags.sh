@@ -8,11 +8,15 @@
 # name may change. What stands in many functions there becomes one of its own, as is LLVM's habit for small ARM64 code anyway; it hardly
 # finds such in what hashes, which .ci/instructions.sh holds to its limits.
 set -euo pipefail
+toolchain=$(realpath --canonicalize-missing "${CROSS_TOOLCHAIN:-$(dirname "$0")/../../target/cross}")
 cd "$(dirname "$0")"
-toolchain=${CROSS_TOOLCHAIN:-$(realpath ../..)/target/cross}
 common="-Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,-z,pack-relative-relocs \
 -Clink-arg=-Wl,-T,$PWD/discard-unwind-tables.ld -Clink-arg=-Wl,--no-eh-frame-hdr"
-# Panics tell where they were: of the standard library, too, no path of the machine that has built it.
+# Panics tell where they were: of other crates and the standard library no path of the machine that has built it. Cargo keeps each
+# registry's crates in a folder of its own, which is there once one was fetched.
+for registry in "${CARGO_HOME:-${HOME:-}/.cargo}"/registry/src/*/; do
+    [ ! -d "$registry" ] || common+=" --remap-path-prefix=${registry%/}="
+done
 std=root/usr/lib/rustlib/src/rust
 arm="--remap-path-prefix=$toolchain/$std=rust --remap-path-prefix=target/cross/$std=rust -Clink-arg=-fuse-ld=lld -Clink-arg=-B$toolchain/lld -Cforce-unwind-tables=no"
 thumb="-Ctarget-feature=+thumb-mode -Cllvm-args=-enable-machine-outliner=always"
