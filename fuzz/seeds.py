@@ -123,6 +123,19 @@ for document in ("README.md", "docs/configuration.md", "docs/pools.md", "docs/so
         seed("config", text)
         seed("config_import", text)
         seed("config_question", json.dumps({"version": 1, "ask": {"write": {"text": text, "was": ""}}}))
+        seed("broken_config", re.sub(r'(password|sha256) = "[^"]*"', r'\1 = "S3CR3T"', text))
+for text in (
+    '[[pool]]\nurl = "stratum+tcp://me:S3CR3T@a:1/S3CR3T"\npasword = "S3CR3T"\nproxy = \'socks5://p:S3CR3T@c:1\'\n',
+    '# password = "S3CR3T\nS3CR3T goes on"\n[[token]]\nsha256 = S3CR3T\nname = "a", sha256 = "S3CR3T"\n',
+    '[[alert_target]]\nurl = "https://h.example/S3CR3T"\n[[pool]\nproxy_password = """\nS3CR3T"""\n',
+):
+    seed("broken_config", text)
+# How long the password is, the password, and a pool's words.
+for password, words in (
+    ("geheim", '"geheim" is wrong'), ("geheim", "the password is gehe"), ("abc", "no abc in abcd, abc"), ("x", "x is extra"),
+    ("abab", "ababab"),
+):
+    seed("pool_words", bytes([len(password)]) + (password + words).encode())
 for ask in ("stamp", "read", {"lines": {"after": 3}}):
     seed("config_question", json.dumps({"version": 1, "ask": ask}))
 seed("config_import", json.dumps({

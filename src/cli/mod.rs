@@ -15,7 +15,7 @@ mod run;
 mod single;
 mod split;
 mod status;
-mod support;
+pub mod support;
 mod table;
 mod token;
 mod top;

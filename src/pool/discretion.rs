@@ -2,14 +2,15 @@
 //! may know the password.
 
 /// Stands where the password was.
-const HIDDEN: &str = "<our password>";
+pub const HIDDEN: &str = "<our password>";
 /// A shorter one is looked for as a word of its own, since its letters may stand in any other.
-const SHORT: usize = 4;
+pub const SHORT: usize = 4;
 /// One sign is no secret: pools that want none are given `x`.
 const SHORTEST: usize = 2;
 
 /// The same words with a mark in the place of the password.
-pub(super) fn discreet(words: &str, password: &str) -> String {
+#[must_use]
+pub fn discreet(words: &str, password: &str) -> String {
     if password.len() < SHORTEST {
         return words.to_owned();
     }

@@ -11,7 +11,7 @@ pub mod base58;
 pub mod basic_auth;
 pub mod clock;
 pub mod connection;
-mod discretion;
+pub mod discretion;
 pub mod line;
 pub mod manager;
 pub mod message;

@@ -48,6 +48,14 @@ pub(super) fn told(recipe: &Recipe) -> Told {
     told
 }
 
+/// One text of a broken configuration as it is shown, and what was left out of it. What the fuzz target calls.
+#[must_use]
+pub fn shown(text: &str) -> (String, Vec<String>) {
+    let mut told = Told::default();
+    told.file(text);
+    (told.text, told.withheld)
+}
+
 impl Told {
     fn heading(&mut self, words: &str) {
         // Nothing fails that is written into a text.
