@@ -12,6 +12,24 @@ use toml::Value;
 /// Fields whose value is an address, which may hold a password, or be one by its path.
 const ADDRESSES: [&str; 2] = ["url", "proxy"];
 
+/// What an address may begin with. Another beginning may be anything.
+const SCHEMES: [&str; 14] = [
+    "stratum+tcp",
+    "stratum",
+    "stratum+tls",
+    "stratum+ssl",
+    "stratum2+tcp",
+    "http",
+    "https",
+    "socks5",
+    "socks5h",
+    "syslog+udp",
+    "syslog+tcp",
+    "syslog+tls",
+    "mqtt",
+    "mqtts",
+];
+
 /// What can be said of a text.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -137,7 +155,8 @@ impl Told {
 
     /// Scheme and host of an address.
     fn address(&mut self, address: &str) -> String {
-        let Some((scheme, rest)) = address.split_once("://") else {
+        let parts = address.split_once("://");
+        let Some((scheme, rest)) = parts.filter(|(scheme, _)| SCHEMES.contains(scheme)) else {
             self.withhold(address);
             return REDACTED.to_owned();
         };
@@ -230,6 +249,7 @@ mod tests {
             fifth-secret goes on
             [[alert_target]]
             url = "https://hooks.example/sixth-secret"
+            proxy = "ninth-secret://hooks.example"
             name = "chat", password = "seventh-secret"
             [api]
             origins = ["https://a.example"]
