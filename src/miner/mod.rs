@@ -245,11 +245,12 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         };
         supervisors.spawn(chain::supervise(wiring, uart));
     }
-    drop(shares);
 
     ask_for_power(&miner.keeper, &miner.config).await?;
     // An error means that the keeper is gone, which is a reason to stop as well.
     let _ = stop.wait_for(|stop| *stop).await;
+    // Not before: the manager of pools ends with the last of these, and a board that nobody knows has no chain that holds one.
+    drop(shares);
     info!("stopping: chains are put into reset");
     if timeout(END_DEADLINE, async {
         while supervisors.join_next().await.is_some() {}
