@@ -5,9 +5,13 @@ KNOTS ?= target/peers/knots
 POOLS ?= target/peers/pools
 SV2 ?= target/peers/sv2
 
-.PHONY: check fmt clippy fuzz test test-firmware node pools sv2-peers gates demo-smoke peers page-test bench msrv
+.PHONY: check suites fmt clippy fuzz test test-firmware node pools sv2-peers gates demo-smoke peers page-test bench msrv
 
-check: fmt clippy scripts gates node pools test test-firmware fuzz instructions msrv demo-smoke peers page-test
+check: fmt clippy scripts gates node pools fuzz instructions msrv image
+	.ci/side-by-side.sh suites image-run
+
+# What waits for much of its time, where the image's machines compute.
+suites: test test-firmware demo-smoke peers page-test
 
 fmt:
 	$(CARGO) fmt --all --check
@@ -70,7 +74,7 @@ bench:
 msrv: cross
 	RUSTC=$(abspath target/cross/bin/rustc-cross) $(CARGO) check --workspace --all-targets --target-dir target/msrv
 
-.PHONY: cross std musl arm arm64 arm-musl arm64-musl instructions test-arm test-arm64 board-test image-test systemd-test kernel-check release scripts
+.PHONY: cross std musl arm arm64 arm-musl arm64-musl instructions test-arm test-arm64 board-test image image-run image-test systemd-test kernel-check release scripts
 
 # Cross builds by Debian's own packages; the toolchain is made at the first use. The standard library is built along, as small as the rest.
 arm: std
@@ -117,11 +121,15 @@ board-test: arm arm64
 # An image with two slots: boots, updates, falls back, and loses its power at fifty moments of an update. What it is made of is fetched
 # and built at the first use.
 CUTS ?= 50
-image-test: cross
+image-test: image image-run
+
+image: cross
 	tests/image/setup.sh
 	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CROSS_TARGET_DIR=target/cross-image \
 		deploy/cross/cargo.sh arm64 build --release --no-default-features --features emulator,tls
 	tests/image/build.sh target/cross-image/aarch64-unknown-linux-gnu/release/cgminer-rs target/image-test
+
+image-run:
 	python3 -B tests/image/run.py target/image-test --cuts $(CUTS)
 
 # The systemd unit under systemd, in a container of its own.
