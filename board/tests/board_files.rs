@@ -1,5 +1,7 @@
 //! The compiled-in board files, and what the reader says of broken ones.
 
+#![allow(clippy::unwrap_used)]
+
 use cgminer_board::file::{self, BoardFile, BoardFileError, Catalog};
 
 fn built_in(name: &str) -> String {

@@ -18,6 +18,7 @@ mod sign;
 mod soak;
 mod stopping;
 mod table;
+mod unknown_board;
 
 /// Runs a group of the table and holds its section of the document against what was seen.
 fn group(section: document::Section, cases: Vec<table::Case>) {

@@ -15,6 +15,10 @@ extern crate self as cgminer_rs;
     unused_imports,
     reason = "the steps that are counted need not all of it"
 )]
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "clippy leaves what other crates may call alone, and nothing is so here"
+)]
 #[path = "../../../src/work/mod.rs"]
 mod work;
 

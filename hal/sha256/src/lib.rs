@@ -177,6 +177,7 @@ pub fn compress(state: &mut [u32; 8], block: &[u8; 64]) {
 
 /// Hashes a digest, which is the state after the last block of a message, once more.
 #[inline(never)]
+#[allow(clippy::many_single_char_names, reason = "the standard's own names")]
 pub fn second_hash(state: &mut [u32; 8]) {
     let [a, b, c, d, e, f, g, h] = *state;
     // The digest's own words, a one bit, and the length of 256 bits.
