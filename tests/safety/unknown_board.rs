@@ -1,13 +1,19 @@
-//! A machine that was not told its board: nothing of it is driven, and its miner, which shows the page that says so, stays.
+//! A machine that was not told its board: it has no chain, and its miner, which shows the page that says so, stays.
 
-use crate::rig::{Plan, Rig};
+use crate::rig::{Shared, whole_miner};
 use cgminer_board::file::BoardFile;
+use cgminer_emulator::clock::Clock;
+use cgminer_emulator::machine::{Machine, MachineSettings};
 use cgminer_rs::config::Recipe;
+use cgminer_rs::link::{Down, Loop, Up, in_process};
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
+use tokio::time::sleep;
 
+/// The keeper ends a miner one of whose loops was silent for half a minute.
 #[tokio::test(start_paused = true)]
-async fn the_miner_of_a_board_that_nobody_knows_stays() {
+async fn the_loops_of_a_miner_without_chains_go_on_reporting() {
     let files = tempfile::tempdir().unwrap();
     let run = files.path().join("run");
     fs::create_dir(&run).unwrap();
@@ -20,13 +26,31 @@ async fn the_miner_of_a_board_that_nobody_knows_stays() {
             format!("api.run_directory={}", run.display()),
         ],
     };
-    let mut rig = Rig::start(Plan {
-        board: BoardFile::unknown(),
-        whole: Some(recipe),
-        ..Plan::l7()
-    });
-    rig.run(Duration::from_secs(600)).await;
-    let snapshot = rig.snapshot().unwrap();
-    assert_eq!(snapshot.chains.len(), 0);
-    assert_eq!(snapshot.restarts.total, 0, "{snapshot:?}");
+    let wiring = Machine::new(MachineSettings::l7().unwrap(), 1, Clock::tokio()).devices();
+    let shared = Shared::default();
+    let (miner, mut keeper) = in_process();
+    let miner = whole_miner(miner, BoardFile::unknown(), &wiring, recipe, &shared);
+    tokio::pin!(miner);
+    let mut reported = BTreeSet::new();
+    for second in 0..120 {
+        tokio::select! {
+            why = &mut miner => panic!("the miner ended: {why}"),
+            () = sleep(Duration::from_secs(1)) => {}
+        }
+        while let Some(message) = keeper.try_receive().unwrap() {
+            match message {
+                Down::Request { id, .. } => keeper.send(Up::Reply { id, result: Ok(()) }).unwrap(),
+                // What it says at its start it would say in any case.
+                Down::Alive(which) if second >= 90 => {
+                    reported.insert(which);
+                }
+                Down::Alive(_) => {}
+            }
+        }
+    }
+    // The API's own thread knows no virtual time.
+    assert!(
+        reported.contains(&Loop::Pool) && reported.contains(&Loop::Chain),
+        "{reported:?}"
+    );
 }

@@ -18,7 +18,8 @@ use cgminer_rs::keeper::{self, KeeperStatus, Setup, State};
 use cgminer_rs::link::{LinkError, Loop, MinerEnd, Request};
 use cgminer_rs::pool::status::PoolsStatus;
 use cgminer_rs::telemetry::{ChainInput, Inputs, Snapshot, SnapshotSource};
-use miner::{Hanging, draw_power, miner, start_chains, whole_miner};
+pub use miner::whole_miner;
+use miner::{Hanging, draw_power, miner, start_chains};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
@@ -51,7 +52,7 @@ pub const PANIC: &str = "a miner that panics on purpose";
 
 /// What is shared between the rig and what runs in it.
 #[derive(Default)]
-struct Shared {
+pub struct Shared {
     sick: Mutex<BTreeSet<Sick>>,
     refusals: Mutex<Vec<LinkError>>,
     chains: Mutex<Vec<watch::Receiver<ChainStatus>>>,
