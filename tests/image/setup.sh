@@ -22,7 +22,7 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update --quiet >/dev/null
 apt-get install --yes --quiet --no-install-recommends \
     gcc-aarch64-linux-gnu make gcc libc6-dev bison flex bc libssl-dev libgnutls28-dev u-boot-tools rauc squashfs-tools openssl \
-    dosfstools mtools fdisk e2fsprogs kmod cpio xz-utils busybox python3 >/dev/null
+    dosfstools mtools fdisk e2fsprogs kmod cpio bzip2 xz-utils busybox python3 >/dev/null
 
 rm -rf "$folder"
 mkdir -p "$folder/bin"
