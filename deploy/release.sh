@@ -21,11 +21,12 @@ build() { # build FOLDER INTO
     mkdir -p "$2"
     # No path of the machine that builds may be in what it builds. Cargo leaves these two flags out of the names that it gives, all others
     # decide how functions are ordered; so paths in those are relative, which a linker takes that is started here.
+    # Of prefixes that match the last one counts: what the firmware's own flags shorten further stands behind.
     flags="--remap-path-prefix=$PWD=cgminer-rs --remap-path-prefix=$cargo_home=cargo"
     local name triple
     while read -r name triple; do
         say "$name"
-        CROSS_STD=own CROSS_TARGET_DIR="$1" RUSTFLAGS="$(deploy/firmware/rustflags.sh "$name" | sed "s#$PWD/##g") $flags" \
+        CROSS_STD=own CROSS_TARGET_DIR="$1" RUSTFLAGS="$flags $(deploy/firmware/rustflags.sh "$name" | sed "s#$PWD/##g")" \
             compile "$name" build --release --locked "${features[@]}" --quiet
         install "$1/$triple/release/cgminer-rs" "$2/cgminer-rs-$name"
     done <<'TARGETS'
@@ -48,6 +49,8 @@ compile() { # compile TARGET COMMAND ...
 
 deploy/cross/toolchain.sh
 deploy/cross/std.sh
+# The folder of other crates has to be there when its name is left out.
+cargo fetch --locked --quiet
 rm -rf "$output"
 second=
 if [ -n "$twice" ]; then
