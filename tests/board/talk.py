@@ -28,32 +28,42 @@ def connect(path):
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(str(path))
         return connection
-    return patiently(attempt, 20, f"a connection to {path}")
+    return patiently(attempt, 120, f"a connection to {path}")
 
 
 class Monitor:
     """QEMU's machine protocol on one connection; for any thread."""
 
+    # Longest that QEMU may stay silent while it owes an answer.
+    SILENCE = 300
+
     def __init__(self, path):
         connection = connect(path)
+        connection.settimeout(self.SILENCE)
         # Two, for a text stream of Python's forgets what it has read ahead when it is written to.
         self.reader, self.writer = connection.makefile("r"), connection.makefile("w")
         self.lock, self.events = threading.Lock(), []
-        self.reader.readline()
+        # An event of the very moment of connecting comes before the greeting.
+        self._read_until("QMP", "greets")
         self.command("qmp_capabilities")
 
     def command(self, name, **arguments):
         with self.lock:
             self.writer.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
             self.writer.flush()
-            while True:
-                answer = json.loads(self.reader.readline())
-                if "event" in answer:
-                    self.events.append((time.monotonic(), answer["event"], answer.get("data")))
-                elif "error" in answer:
-                    raise RuntimeError(f"{name} {arguments}: {answer['error']}")
-                else:
-                    return answer["return"]
+            return self._read_until("return", f"{name} {arguments}")
+
+    def _read_until(self, key, what):
+        """Reads on to the answer that has this key, which it returns. Events are kept."""
+        while line := self.reader.readline():
+            answer = json.loads(line)
+            if "event" in answer:
+                self.events.append((time.monotonic(), answer["event"], answer.get("data")))
+            elif key in answer:
+                return answer[key]
+            else:
+                raise RuntimeError(f"{what}: {answer.get('error', line)}")
+        raise RuntimeError(f"{what}: QEMU has hung up")
 
     def get(self, path, name):
         return self.command("qom-get", path=path, property=name)
@@ -120,9 +130,9 @@ class Console:
             return match, before
 
     def log_in(self):
-        self.expect(r"BOARD# ", 60)
+        self.expect(r"BOARD# ", 300)
         self.connection.sendall(b"stty -echo; PS1=; echo LOGGED''-IN\n")
-        self.expect(r"LOGGED-IN\r?\n", 30)
+        self.expect(r"LOGGED-IN\r?\n", 300)
 
     def run(self, command, seconds=60):
         """Output of a command in the board's shell."""

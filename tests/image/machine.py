@@ -54,6 +54,7 @@ class Machine:
         ], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.console = Console(console, log)
         self.monitor, self.bus = Monitor(monitor), connect(bus)
+        self.bus.settimeout(BOOT)
 
     def go_on(self, controller):
         """From where the machine was that its memory is of. What `used` tells begins here."""
@@ -143,7 +144,7 @@ class Machine:
         self.console.connection.sendall(b"\n")
         self.console.expect(r"[#$] ", BOOT)
         self.console.connection.sendall(b"stty -echo; PS1=; dmesg -n 1; echo LOGGED''-IN\n")
-        self.console.expect(r"LOGGED-IN\r?\n", 60)
+        self.console.expect(r"LOGGED-IN\r?\n", BOOT)
 
     def firmware(self, arguments, seconds=INSTALL):
         """What `cgminer-rs firmware` says, and whether it succeeded."""
