@@ -16,7 +16,7 @@ from talk import Console, Monitor, connect, patiently
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 # Longest that anything here may take on a busy machine; what is seen is a small part of it.
-BOOT, INSTALL, TRIAL = 300, 300, 600
+BOOT, INSTALL, TRIAL = 600, 600, 1200
 # As build.sh tells the emulated chips.
 ZERO_BITS = 8
 # The card's controller as the bus of QEMU's `virt` board shows it, words of that by their number, and its register of interrupts.
@@ -108,7 +108,7 @@ class Machine:
     def status(self):
         """Of the daemon, over the network; None while it does not answer."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/status", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/status", timeout=15) as answer:
                 return json.load(answer)
         except (OSError, ValueError):
             return None
