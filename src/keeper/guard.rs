@@ -387,6 +387,10 @@ impl Guard {
             ),
             State::CoolDown => self.cool_down(plant, now),
             State::Latched if self.wishes.clear => (Some(Event::Cleared), Reason::JustStarted),
+            // No supply, no sensor and no fan of it is known, so there is nothing that waiting could show.
+            State::Stopping if self.settings.unknown.is_some() => {
+                (Some(Event::CooledAfterStop), Reason::StopWanted)
+            }
             State::Stopping => {
                 let over = now.since(self.since) >= STOP_PATIENCE;
                 if !self.is_rail_off(now) {

@@ -484,6 +484,29 @@ fn an_unknown_board_gets_air_and_no_power() {
 }
 
 #[test]
+fn a_wanted_stop_of_an_unknown_board_waits_for_nothing() {
+    let mut unknown = settings();
+    unknown.unknown = Some("a board of another world".into());
+    unknown.has_enable_line = false;
+    let mut guard = Guard::new(unknown, None, Moment::START);
+    let step = |guard: &mut Guard, second| {
+        guard.decide(
+            Inputs::default(),
+            Moment::after_start(Duration::from_secs(second)),
+        );
+        guard.state()
+    };
+    assert_eq!(step(&mut guard, 1), State::FanOnly);
+    let second = Moment::after_start(Duration::from_secs(2));
+    guard
+        .request(Asker::Operator, Request::Stop, second)
+        .unwrap();
+    assert_eq!(step(&mut guard, 2), State::Stopping);
+    assert_eq!(step(&mut guard, 3), State::Stopped, "{}", guard.reason);
+    assert!(guard.latch().is_none());
+}
+
+#[test]
 fn the_watchdog_starves_while_a_loop_hangs() {
     let mut bench = Bench::running();
     assert!(bench.outputs.feed_watchdog);
