@@ -23,7 +23,7 @@ use super::tls::Identity;
 use super::{ApiError, Control, set_mode};
 use crate::config::{ApiSection, Role};
 use crate::telemetry::SnapshotSource;
-use connection::Door;
+use connection::{Client, Door};
 use nix::sys::resource::{Resource, getrlimit};
 use places::{Place, Places};
 use std::future::Future;
@@ -198,7 +198,7 @@ trait Listener: Send + Sync {
         shared: Arc<Shared>,
         place: Place,
     ) -> impl Future<Output = ()> + Send + 'static {
-        plainly(stream, door, shared, place)
+        plainly(Box::new(stream), door, shared, place)
     }
 
     /// Says that there is no place, without waiting.
@@ -235,12 +235,7 @@ fn secured(listener: TcpListener, _: &Identity) -> TcpListener {
     listener
 }
 
-async fn plainly<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    door: Door,
-    shared: Arc<Shared>,
-    place: Place,
-) {
+async fn plainly(stream: Box<dyn Client>, door: Door, shared: Arc<Shared>, place: Place) {
     connection::serve(stream, door, &shared, &place).await;
 }
 

@@ -51,7 +51,9 @@ impl Listener for Secured {
                 stream = handshake => stream,
             };
             let problem = match stream {
-                Ok(Ok(stream)) => return connection::serve(stream, door, &shared, &place).await,
+                Ok(Ok(stream)) => {
+                    return connection::serve(Box::new(stream), door, &shared, &place).await;
+                }
                 Ok(Err(error)) => error.to_string(),
                 Err(_) => "its handshake did not end in time".into(),
             };
