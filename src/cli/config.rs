@@ -105,7 +105,7 @@ fn tell(mut what: What, mut parser: lexopt::Parser) -> Result<(), Failure> {
             table::print(&format!("nothing is wrong; {board}, {used} pools in use\n"))
         }
         What::Print => {
-            let text = toml::to_string(&loaded.config).map_err(|error| {
+            let text = loaded.config.text().map_err(|error| {
                 Failure::Other(format!("the configuration cannot be printed: {error}"))
             })?;
             table::print(&text)

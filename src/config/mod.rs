@@ -14,6 +14,7 @@ mod fields;
 mod import;
 mod layers;
 mod network;
+mod print;
 mod recipe;
 mod schema;
 pub mod scribe;

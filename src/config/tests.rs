@@ -224,7 +224,7 @@ fn no_message_and_no_print_shows_a_password() {
     assert!(!error.contains("77123"), "{error}");
     let loaded = parse("[[pool]]\nurl = \"a:1\"\nuser = \"u\"\npassword = \"hunter2\"\n").unwrap();
     assert!(!format!("{:?}", loaded.config).contains("hunter2"));
-    assert!(!toml::to_string(&loaded.config).unwrap().contains("hunter2"));
+    assert!(!loaded.config.text().unwrap().contains("hunter2"));
     assert!(
         !serde_json::to_string(&loaded.config)
             .unwrap()
@@ -527,7 +527,7 @@ fn a_proxy_has_an_address_of_its_own_and_its_user_needs_it() {
     let config = parse(&pool(good)).unwrap().config;
     let proxy = config.pool[0].proxy.as_ref().unwrap();
     assert_eq!(proxy.to_string(), "socks5://127.0.0.1:9050");
-    assert!(!toml::to_string(&config).unwrap().contains("hidden"));
+    assert!(!config.text().unwrap().contains("hidden"));
     for (more, words) in [
         ("", "reached through Tor alone"),
         ("proxy = \"127.0.0.1:9050\"", "is no proxy address"),

@@ -111,7 +111,7 @@ fn parts(options: &Options) -> Vec<(&'static str, Vec<u8>)> {
             if let Some(log) = &loaded.config.log.file {
                 parts.push(("log.txt", told(tail_of(log))));
             }
-            let text = toml::to_string_pretty(&loaded.config);
+            let text = loaded.config.text();
             parts.push(("config.toml", told(text.map(String::into_bytes))));
             (loaded.config.api.run_directory, secrets)
         }
