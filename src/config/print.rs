@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_text_is_the_one_of_tomls_own_serializer() {
-        let given = "[[pool]]\nurl = \"a:1\"\nuser = \"u\\\"\\n\"\nsuggest_difficulty = 1024.1\n\
+        let given = "[[pool]]\nurl = \"a:1\"\nuser = \"u\\\"\"\nsuggest_difficulty = 1024.1\n\
              [[pool]]\nurl = \"b:1\"\nuser = \"u\"\n\
              [api]\nlisten = \"0.0.0.0:80\"\nhosts = [\"a\", \"b\"]\n\
              [alerts]\ntemperature = 85.3\n\

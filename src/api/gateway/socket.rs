@@ -136,7 +136,7 @@ async fn part<S: AsyncWrite + Unpin>(stream: &mut S, code: u16) -> io::Result<()
 /// Does what a message asks for; gives what to answer when it cannot be done.
 fn follow(text: &str, topics: &mut Topics) -> Option<Message> {
     // A list would be taken for the members in their order.
-    let object = serde_json::from_str::<Map<String, Value>>(text);
+    let object = serde_json::from_slice::<Map<String, Value>>(text.as_bytes());
     let wish = match object.and_then(|object| Wish::deserialize(Value::Object(object))) {
         Ok(wish) => wish,
         Err(error) => return problem(&error.to_string()),

@@ -172,7 +172,8 @@ pub fn command(
 /// # Errors
 /// When a member that matters is missing.
 pub fn parse_status(answer: &str) -> Result<Slots, RaucError> {
-    let answer: Value = serde_json::from_str(answer).map_err(|_| RaucError::Answer("JSON"))?;
+    let answer: Value =
+        serde_json::from_slice(answer.as_bytes()).map_err(|_| RaucError::Answer("JSON"))?;
     let listed = answer["slots"]
         .as_array()
         .ok_or(RaucError::Answer("slots"))?;
@@ -202,7 +203,8 @@ pub fn parse_status(answer: &str) -> Result<Slots, RaucError> {
 /// # Errors
 /// When a member that matters is missing, or there is not just one image.
 pub fn parse_info(answer: &str) -> Result<Bundle, RaucError> {
-    let answer: Value = serde_json::from_str(answer).map_err(|_| RaucError::Answer("JSON"))?;
+    let answer: Value =
+        serde_json::from_slice(answer.as_bytes()).map_err(|_| RaucError::Answer("JSON"))?;
     let images: Vec<&Value> = answer["images"]
         .as_array()
         .map(Vec::as_slice)

@@ -81,7 +81,7 @@ pub fn import(text: &str) -> Result<Imported, ImportError> {
     if text.len() > LONGEST {
         return Err(ImportError::TooLong);
     }
-    let json = match serde_json::from_str(text) {
+    let json = match serde_json::from_slice(text.as_bytes()) {
         Ok(serde_json::Value::Object(values)) => return Ok(cgminer::import(&values)),
         Ok(_) => "no object".to_owned(),
         Err(error) => error.to_string(),
