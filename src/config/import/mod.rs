@@ -4,6 +4,7 @@
 mod bosminer;
 mod cgminer;
 
+use super::print::text_of;
 use super::schema::SCHEMA;
 use std::fmt;
 use thiserror::Error;
@@ -175,7 +176,7 @@ impl Draft {
     fn finish(self) -> Imported {
         Imported {
             from: self.from,
-            text: toml::to_string(&self.values).unwrap_or_default(),
+            text: text_of(&self.values),
             dropped: self.dropped,
         }
     }

@@ -379,8 +379,8 @@ impl Settings {
 
     /// Fields that differ from those that the program runs with, and take force at its next start.
     fn restart_needed(&self) -> Vec<String> {
-        let tables = [&self.started, &self.config].map(toml::Table::try_from);
-        let [Ok(started), Ok(new)] = tables else {
+        let told = [&self.started, &self.config].map(serde_json::to_value);
+        let [Ok(Value::Object(started)), Ok(Value::Object(new))] = told else {
             return Vec::new();
         };
         let mut names = Vec::new();
@@ -388,7 +388,8 @@ impl Settings {
             .keys()
             .filter(|name| !LIVE_SECTIONS.contains(&name.as_str()))
         {
-            let fields = |tables: &toml::Table| tables.get(section)?.as_table().cloned();
+            let fields =
+                |sections: &Map<String, Value>| sections.get(section)?.as_object().cloned();
             let (old, new) = (
                 fields(&started).unwrap_or_default(),
                 fields(&new).unwrap_or_default(),
