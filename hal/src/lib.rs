@@ -21,6 +21,7 @@ pub mod linux;
 pub mod pwm;
 pub mod spi;
 pub mod tach;
+pub mod task;
 pub mod uart;
 pub mod units;
 pub mod watchdog;

@@ -14,6 +14,7 @@ use crate::keeper::{self, Setup};
 use crate::link::MinerEnd;
 use crate::miner::{self, Miner, Opened, confine};
 use crate::updates::{Office, Places};
+use cgminer_hal::task::boxed;
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -165,12 +166,12 @@ pub fn scribe(recipe: Recipe, run_directory: &Path, lines: KeeperLines) -> Resul
     let scribe = Scribe::start(recipe, run_directory, lines).map_err(failed)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(failed)?;
     let reread = scribe.reread();
-    tokio::spawn(async move {
+    tokio::spawn(boxed(async move {
         while hang_up.recv().await.is_some() {
             tracing::info!("asked by SIGHUP to read the configuration again");
             reread.ask();
         }
-    });
+    }));
     Ok(scribe)
 }
 

@@ -1,6 +1,7 @@
 //! Where the miner runs: a process of its own, or, on development machines, a task of this one.
 
 use crate::link::{KeeperEnd, MinerEnd, in_process, socket};
+use cgminer_hal::task::boxed;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
@@ -157,10 +158,10 @@ impl MinerHost for TaskHost {
         let (miner, keeper) = in_process();
         let future = (self.make)(miner);
         let (ending, ended) = oneshot::channel();
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(boxed(async move {
             let how = future.await;
             let _ = ending.send(how);
-        });
+        }));
         self.task = Some((task.abort_handle(), ended));
         Ok(keeper)
     }

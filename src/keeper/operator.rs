@@ -4,6 +4,7 @@
 
 use super::status::KeeperStatus;
 use crate::link::{Down, KeeperEnd, LinkError, MinerEnd, Refusal, Request, Up, socket};
+use cgminer_hal::task::boxed;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -56,7 +57,7 @@ pub fn listen(
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     let owner = fs::metadata(path)?.uid();
     let (asked, asks) = mpsc::channel(TOOLS);
-    tokio::spawn(accept(listener, owner, asked, status));
+    tokio::spawn(boxed(accept(listener, owner, asked, status)));
     Ok(asks)
 }
 
@@ -95,10 +96,10 @@ async fn accept(
                     continue;
                 }
                 let (asked, status) = (asked.clone(), status.clone());
-                tokio::spawn(async move {
+                tokio::spawn(boxed(async move {
                     serve(socket::keeper_end(stream), asked, status).await;
                     drop(place);
-                });
+                }));
             }
             Err(error) => {
                 tracing::warn!(%error, "the keeper's socket cannot accept");

@@ -15,6 +15,7 @@ use crate::link::status::AnalogReading;
 use cgminer_board::moment::Moment;
 use cgminer_board::power::SupplyReading;
 use cgminer_board::thermal::Observation;
+use cgminer_hal::task::boxed;
 use cgminer_hal::units::{DutyPercent, Millivolts, Rpm};
 use std::future::Future;
 use std::io;
@@ -204,10 +205,10 @@ pub fn start(
 ) -> io::Result<Running> {
     let (end, done) = oneshot::channel();
     let name = worker.rule().name;
-    let life = async move {
+    let life = boxed(async move {
         live(index, worker, orders, reports).await;
         let _ = end.send(());
-    };
+    });
     let task = match placement {
         Placement::Task => Some(tokio::spawn(life).abort_handle()),
         Placement::Thread => {

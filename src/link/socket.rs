@@ -3,6 +3,7 @@
 use super::codec::{self, HEADER, MAXIMUM_DOWN, MAXIMUM_UP};
 use super::end::{Inbox, KeeperEnd, LinkError, MinerEnd};
 use super::message::{Down, Up};
+use cgminer_hal::task::boxed;
 use serde::{Serialize, de::DeserializeOwned};
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,8 +19,8 @@ const QUEUE: usize = 32;
 pub fn miner_end(socket: UnixStream) -> MinerEnd {
     let (reader, writer) = socket.into_split();
     let (end, sent, inbox) = MinerEnd::open();
-    tokio::spawn(write_all(writer, sent, MAXIMUM_DOWN));
-    tokio::spawn(deliver(reader, inbox));
+    tokio::spawn(boxed(write_all(writer, sent, MAXIMUM_DOWN)));
+    tokio::spawn(boxed(deliver(reader, inbox)));
     end
 }
 
@@ -29,8 +30,8 @@ pub fn keeper_end(socket: UnixStream) -> KeeperEnd {
     let (reader, writer) = socket.into_split();
     let (up, sent) = mpsc::channel(QUEUE);
     let (received, down) = mpsc::channel(QUEUE);
-    tokio::spawn(write_all(writer, sent, MAXIMUM_UP));
-    tokio::spawn(collect(reader, received));
+    tokio::spawn(boxed(write_all(writer, sent, MAXIMUM_UP)));
+    tokio::spawn(boxed(collect(reader, received)));
     KeeperEnd::behind_socket(down, up)
 }
 

@@ -19,6 +19,7 @@ pub mod rate;
 pub mod reset;
 pub mod sources;
 
+use cgminer_hal::task::boxed;
 use chain::ChainWiring;
 pub use chain::UartOpener;
 pub use chains::{ChipTraits, LayoutError};
@@ -182,23 +183,23 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         mdns::Service::of(miner.config.api.mdns, host, address, machine)
     });
     if let Some(service) = told {
-        tasks.spawn(mdns::run(service, miner.keeper.stop()));
+        tasks.spawn(boxed(mdns::run(service, miner.keeper.stop())));
     }
-    tasks.spawn(api.run());
+    tasks.spawn(boxed(api.run()));
     if let Some(rpc) = rpc {
-        tasks.spawn(rpc.run());
+        tasks.spawn(boxed(rpc.run()));
     }
-    tasks.spawn(snapshots.clone().record());
+    tasks.spawn(boxed(snapshots.clone().record()));
     let (alerts, alert_settings) = watch::channel(notify::Settings::of(&miner.config));
-    tasks.spawn(notify::run(snapshots, alert_settings));
-    tasks.spawn(add_up(chain_statuses.clone(), hashes, (meter, rate)));
-    tasks.spawn(liveness::prove(
+    tasks.spawn(boxed(notify::run(snapshots, alert_settings)));
+    tasks.spawn(boxed(add_up(chain_statuses.clone(), hashes, (meter, rate))));
+    tasks.spawn(boxed(liveness::prove(
         miner.keeper.clone(),
         chain_statuses,
         pools_status,
         miner.config.api.run_directory.clone(),
-    ));
-    tasks.spawn(manager::run(
+    )));
+    tasks.spawn(boxed(manager::run(
         sources::configured_sources(&miner.config, &machine),
         miner.config.pools.strategy,
         ManagerPorts {
@@ -208,7 +209,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
             hashes_done,
             commands: pool_commands,
         },
-    ));
+    )));
 
     let (wishes, wished): (Vec<_>, Vec<_>) = settings
         .iter()
@@ -229,7 +230,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
         access,
         alerts,
     };
-    tasks.spawn(owner::serve(reach, given));
+    tasks.spawn(boxed(owner::serve(reach, given)));
 
     let mut supervisors = JoinSet::new();
     let rooms = settings.iter().zip(statuses).zip(wished);
@@ -243,7 +244,7 @@ pub async fn run(miner: Miner) -> Result<(), MinerError> {
             stop: miner.keeper.stop(),
             wish,
         };
-        supervisors.spawn(chain::supervise(wiring, uart));
+        supervisors.spawn(boxed(chain::supervise(wiring, uart)));
     }
 
     ask_for_power(&miner.keeper, &miner.config).await?;

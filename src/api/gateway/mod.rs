@@ -23,6 +23,7 @@ use super::tls::Identity;
 use super::{ApiError, Control, set_mode};
 use crate::config::{ApiSection, Role};
 use crate::telemetry::SnapshotSource;
+use cgminer_hal::task::boxed;
 use connection::{Client, Door};
 use nix::sys::resource::{Resource, getrlimit};
 use places::{Place, Places};
@@ -255,7 +256,8 @@ async fn serve(listener: impl Listener, places: Arc<Places>, shared: &Arc<Shared
                     };
                     match places.take(peer, Instant::now()) {
                         Some(place) => {
-                            connections.spawn(listener.serve(stream, door, shared.clone(), place));
+                            let serving = listener.serve(stream, door, shared.clone(), place);
+                            connections.spawn(boxed(serving));
                         }
                         None => turn_away(&listener, stream),
                     }

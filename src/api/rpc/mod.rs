@@ -19,6 +19,7 @@ pub use request::{Refusal, Request, parse};
 use super::orders::Orders;
 use super::{ApiError, Control};
 use crate::telemetry::SnapshotSource;
+use cgminer_hal::task::boxed;
 use request::{REQUEST_LIMIT, is_whole_json};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -100,11 +101,11 @@ impl Rpc {
                     Ok((stream, peer)) => {
                         if let Ok(permit) = permits.clone().try_acquire_owned() {
                             let (source, control) = (self.source.clone(), self.control.clone());
-                            clients.spawn(async move {
+                            clients.spawn(boxed(async move {
                                 let visitor = visitor(peer.ip(), &control);
                                 serve(stream, &source, visitor).await;
                                 drop(permit);
-                            });
+                            }));
                         }
                     }
                     Err(error) => {

@@ -19,6 +19,7 @@ mod tests;
 use crate::config::{AlertLevel, AlertTargetSection, AlertsSection, Config, ReportTime};
 use crate::pool::connection::{Connector, DirectConnector};
 use crate::telemetry::{AlertLimits, Severity, SnapshotSource};
+use cgminer_hal::task::boxed;
 use message::Message;
 use report::Daily;
 use std::sync::Arc;
@@ -143,7 +144,7 @@ fn open(
     targets
         .map(|section| {
             let (target, task) = Target::new(section.clone(), connector);
-            tasks.spawn(task);
+            tasks.spawn(boxed(task));
             target
         })
         .collect()

@@ -19,6 +19,7 @@ use crate::miner::notify;
 use crate::miner::sources::Machine;
 use crate::pool::manager::Command;
 use crate::updates;
+use cgminer_hal::task::boxed;
 use cgminer_hal::units::{Megahertz, Millivolts};
 use serde_json::{Value, json};
 use std::io;
@@ -131,9 +132,9 @@ impl Owner {
         if order == Order::ReadFirmware {
             // Beside the others: the updater may think for a while.
             let directory = self.settings.run_directory();
-            tokio::spawn(async move {
+            tokio::spawn(boxed(async move {
                 let _ = reply.send(firmware(directory).await);
-            });
+            }));
             return;
         }
         let reads = matches!(
@@ -243,7 +244,7 @@ impl Owner {
     async fn restart(&self) -> Outcome {
         self.ask(Request::SetPower { on: false }).await?;
         let keeper = self.keeper.clone();
-        tokio::spawn(async move {
+        tokio::spawn(boxed(async move {
             let mut status = keeper.status();
             let off = status.wait_for(|status| {
                 status
@@ -255,7 +256,7 @@ impl Owner {
             if let Err(error) = keeper.request(Request::SetPower { on: true }).await {
                 tracing::error!(%error, "the power cannot be asked for again after a restart");
             }
-        });
+        }));
         Ok(done())
     }
 }

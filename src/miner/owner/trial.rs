@@ -9,6 +9,7 @@ use crate::pool::connection::DirectConnector;
 use crate::pool::probe::{ExtranonceSubscribe, Findings, probe_into};
 use crate::pool::route;
 use crate::pool::settings::{Deadlines, StratumSettings};
+use cgminer_hal::task::boxed;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,11 +48,11 @@ impl Trials {
             }
         };
         tracing::info!(by, pool = %settings.url, "a pool is tried");
-        tokio::spawn(async move {
+        tokio::spawn(boxed(async move {
             // Who asked may have gone.
             let _ = reply.send(attempt(&settings).await);
             drop(place);
-        });
+        }));
     }
 }
 
