@@ -134,24 +134,32 @@ where
             .with_current_span(false)
             .with_writer(queue)
             .boxed(),
-        LogFormat::Text if terminal => fmt::layer()
-            .compact()
-            .with_timer(TimeOfDay)
-            .with_writer(queue)
-            .boxed(),
-        LogFormat::Text => fmt::layer()
-            .compact()
-            .with_ansi(false)
-            .with_writer(queue)
-            .boxed(),
+        LogFormat::Text => {
+            let layer = fmt::layer()
+                .compact()
+                .with_timer(Clock { terminal })
+                .with_writer(queue);
+            // On a terminal the watcher's environment decides on colours.
+            if terminal {
+                layer.boxed()
+            } else {
+                layer.with_ansi(false).boxed()
+            }
+        }
     }
 }
 
-/// Hours, minutes and seconds of UTC: what a watcher needs.
-struct TimeOfDay;
+/// The time that a line begins with: hours, minutes and seconds of UTC are what a watcher needs.
+// One for both, since all of a layer is compiled for each kind of clock.
+struct Clock {
+    terminal: bool,
+}
 
-impl FormatTime for TimeOfDay {
+impl FormatTime for Clock {
     fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
+        if !self.terminal {
+            return fmt::time::SystemTime.format_time(writer);
+        }
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
