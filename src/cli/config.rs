@@ -102,7 +102,14 @@ fn tell(mut what: What, mut parser: lexopt::Parser) -> Result<(), Failure> {
             let pools = loaded.config.pool.iter();
             let used = pools.filter(|pool| pool.enabled).count();
             let board = board(&loaded.config)?;
-            table::print(&format!("nothing is wrong; {board}, {used} pools in use\n"))
+            let mut told = format!("nothing is wrong; {board}, {used} pools in use\n");
+            for path in loaded.config.left_out() {
+                let _ = writeln!(
+                    told,
+                    "{path}: a print has left the secret out; write it before a machine runs with this"
+                );
+            }
+            table::print(&told)
         }
         What::Print => {
             let text = loaded.config.text().map_err(|error| {

@@ -132,6 +132,11 @@ async fn drive(
     for why in machine.unknown.iter().chain(&machine.broken) {
         error!("{why}; the machine gets no power");
     }
+    for path in config.left_out() {
+        warn!(
+            "{path}: the configuration was made of a print, which leaves secrets out; write this one into the file"
+        );
+    }
     if config.pool.is_empty() {
         warn!("no pool is configured: the machine will be kept, and will not mine");
     }

@@ -13,6 +13,7 @@ mod error;
 mod fields;
 mod import;
 mod layers;
+mod left_out;
 mod network;
 mod print;
 mod recipe;
@@ -190,5 +191,7 @@ fn snippets(file: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     Ok(paths)
 }
 
+#[cfg(test)]
+mod print_tests;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@ use std::fmt;
 /// Stands where a secret was.
 pub const REDACTED: &str = "<redacted>";
 
-/// A password or key. Debug and serde output show [`REDACTED`]; only [`Secret::expose`] gives the text.
+/// A password or key. Debug and serde output show [`REDACTED`]; only [`Secret::expose`] gives the text. Serde output of an empty one is
+/// empty: it hides nothing, and a field that has to be empty could not be read back otherwise.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -21,6 +22,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Whether this is what a print has in the place of a secret.
+    pub fn is_left_out(&self) -> bool {
+        self.0 == REDACTED
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -31,6 +37,6 @@ impl fmt::Debug for Secret {
 
 impl Serialize for Secret {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(REDACTED)
+        serializer.serialize_str(if self.0.is_empty() { "" } else { REDACTED })
     }
 }

@@ -1,4 +1,4 @@
-//! The address that alerts are sent to. Many webhooks hold their secret in it, so no message and no print shows it.
+//! The address that alerts are sent to. Many webhooks hold their secret in its path, so no message and no print shows that.
 
 use super::secret::REDACTED;
 use crate::pool::url::{Host, PoolUrl, Transport};
@@ -40,6 +40,35 @@ impl TargetUrl {
     /// The text as it was written, for the one place that writes it back.
     pub fn expose(&self) -> &str {
         &self.text
+    }
+
+    /// The address with a mark in the place of its path. It is an address again, of the same kind and server, so that what is printed
+    /// can be read back.
+    pub fn without_path(&self) -> String {
+        let scheme = match (self.kind, self.server.transport) {
+            (TargetKind::Webhook, Transport::Tls) => "https",
+            (TargetKind::Webhook, _) => "http",
+            (TargetKind::SyslogUdp, _) => "syslog+udp",
+            (TargetKind::SyslogTcp, Transport::Tls) => "syslog+tls",
+            (TargetKind::SyslogTcp, _) => "syslog+tcp",
+            (TargetKind::Mqtt, Transport::Tls) => "mqtts",
+            (TargetKind::Mqtt, _) => "mqtt",
+        };
+        let PoolUrl { host, port, .. } = &self.server;
+        match self.path.as_str() {
+            "" | "/" | TOPIC => format!("{scheme}://{host}:{port}"),
+            _ => format!("{scheme}://{host}:{port}/{REDACTED}"),
+        }
+    }
+
+    /// Whether a print has left the path out.
+    pub fn is_left_out(&self) -> bool {
+        self.path.trim_start_matches('/') == REDACTED
+    }
+
+    /// Whether both name the same server, spoken to in the same way.
+    pub fn is_at(&self, other: &Self) -> bool {
+        (self.kind, &self.server) == (other.kind, &other.server)
     }
 }
 
@@ -132,7 +161,7 @@ impl fmt::Debug for TargetUrl {
 
 impl Serialize for TargetUrl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(REDACTED)
+        serializer.serialize_str(&self.without_path())
     }
 }
 
@@ -227,6 +256,9 @@ mod tests {
             if let Ok(url) = TargetUrl::try_from(text) {
                 prop_assert!(url.path.bytes().all(|byte| byte.is_ascii_graphic()));
                 prop_assert_eq!(format!("{:?}", url), REDACTED);
+                let again = TargetUrl::try_from(url.without_path()).unwrap();
+                prop_assert!(again.is_at(&url));
+                prop_assert!(again.is_left_out() || again.path == url.path);
             }
         }
     }

@@ -108,7 +108,14 @@ impl Settings {
         let first = self.stamp.replace(stamp).is_none();
         match self.reload().await {
             Ok(_) if first => {}
-            Ok(_) => tracing::info!("the configuration was read again"),
+            Ok(_) => {
+                tracing::info!("the configuration was read again");
+                for path in self.config.left_out() {
+                    tracing::warn!(
+                        "{path}: a print has left the secret out; write it into the file"
+                    );
+                }
+            }
             Err(failure) => {
                 for line in failure.message.lines() {
                     tracing::error!("the configuration stays as it was: {line}");
