@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use super::node::Node;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,8 @@ pub fn programs() -> Option<PathBuf> {
     }
     let missing = format!("no pools in {}: run tests/peers/pools.sh", prefix.display());
     assert!(std::env::var_os("CI").is_none(), "{missing}");
-    eprintln!("LEFT OUT, {missing}");
+    // Past what the test's harness keeps for itself of a test that passes.
+    let _ = writeln!(std::io::stderr(), "left out: {missing}");
     None
 }
 

@@ -3,6 +3,7 @@
 use super::node::Node;
 use super::{OWNER, PATIENCE};
 use std::fs::File;
+use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,8 +24,10 @@ pub fn programs() -> Option<PathBuf> {
         return Some(prefix);
     }
     // An hour's build is not asked of CI: `make sv2-peers` is for whoever changes Stratum.
-    eprintln!(
-        "LEFT OUT, no Stratum v2 programs in {}: run make sv2-peers",
+    // Past what the test's harness keeps for itself of a test that passes.
+    let _ = writeln!(
+        std::io::stderr(),
+        "left out: no Stratum v2 programs in {}: run make sv2-peers",
         prefix.display()
     );
     None

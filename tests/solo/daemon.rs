@@ -4,6 +4,8 @@
     reason = "each test that has this file needs another part of it"
 )]
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -83,7 +85,7 @@ impl Daemon {
     pub fn reload(&self, configuration: &str) {
         let file = self.directory.path().join(FILE);
         std::fs::write(file, configuration).expect("a file");
-        self.signal("HUP");
+        self.signal(Signal::SIGHUP);
     }
 
     /// What it has said since the last look.
@@ -91,16 +93,14 @@ impl Daemon {
         self.lines.try_iter().collect::<Vec<_>>().join("\n")
     }
 
-    fn signal(&self, name: &str) {
-        let told = Command::new("kill")
-            .args(["-s", name, &self.process.id().to_string()])
-            .status();
-        assert!(told.is_ok_and(|status| status.success()), "kill -s {name}");
+    fn signal(&self, signal: Signal) {
+        let daemon = Pid::from_raw(self.process.id().try_into().expect("a process id"));
+        kill(daemon, signal).expect("the daemon runs");
     }
 
     /// Asks it to end, as an init system does; gives what it said since the last look, and whether it ended well.
     pub fn stop(mut self) -> (bool, String) {
-        self.signal("TERM");
+        self.signal(Signal::SIGTERM);
         let asked_at = Instant::now();
         let ended = loop {
             match self.process.try_wait().expect("a child") {

@@ -9,6 +9,7 @@ use cgminer_rs::pool::solo::SoloSettings;
 use cgminer_rs::pool::solo::rpc::{RpcAuth, RpcClient};
 use cgminer_rs::pool::url::Host;
 use serde_json::{Value, json};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,7 +45,8 @@ pub fn program() -> Option<PathBuf> {
         program.display()
     );
     assert!(std::env::var_os("CI").is_none(), "{missing}");
-    eprintln!("LEFT OUT, {missing}");
+    // Past what the test's harness keeps for itself of a test that passes.
+    let _ = writeln!(std::io::stderr(), "left out: {missing}");
     None
 }
 

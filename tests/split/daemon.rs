@@ -4,6 +4,7 @@ use cgminer_rs::keeper::{KeeperStatus, State, operator};
 use cgminer_rs::link::MinerEnd;
 use nix::unistd::{Pid, geteuid};
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -15,6 +16,11 @@ use tokio::time::{sleep, timeout};
 /// For whatever has to come: the machine may be busy with other things. How soon it comes is proved on virtual time, in `tests/safety`.
 pub const PATIENCE: Duration = Duration::from_secs(900);
 
+/// Says that something is not tested here, past what the test's harness keeps for itself of a test that passes.
+pub fn left_out(why: &str) {
+    let _ = writeln!(std::io::stderr(), "left out: {why}");
+}
+
 /// Whether this process can start others as other users; says so when not.
 pub fn is_root() -> bool {
     let root = geteuid().is_root();
@@ -23,7 +29,7 @@ pub fn is_root() -> bool {
             std::env::var_os("CI").is_none(),
             "CI has to run as root: only root can start the two processes as two users"
         );
-        println!("left out: only root can start the two processes as two users");
+        left_out("only root can start the two processes as two users");
     }
     root
 }
@@ -33,7 +39,7 @@ pub fn is_root() -> bool {
 pub fn has_seccomp() -> bool {
     let emulated = std::env::var_os("ARM_TARGET").is_some();
     if emulated {
-        println!("left out: what seccomp refuses, which qemu-user has not");
+        left_out("what seccomp refuses, which qemu-user has not");
     }
     !emulated
 }

@@ -1,6 +1,6 @@
 //! What becomes of the power when a process dies or hangs: the part of the fault table that needs real processes.
 
-use crate::daemon::{Daemon, PATIENCE, is_alive, is_root};
+use crate::daemon::{Daemon, PATIENCE, is_alive, is_root, left_out};
 use crate::document::{self, Row, Section};
 use crate::log::Log;
 use crate::stand_in::{Kept, Role, said_by};
@@ -95,7 +95,7 @@ async fn miner_is(fault: &str, role: Role, words: &str, log: &Log) -> Option<Row
     )
     .await;
     if role == Role::Allocates && said().contains(NOT_HELD) {
-        println!("left out: {fault}: this system holds no limit of memory");
+        left_out(&format!("{fault}: this system holds no limit of memory"));
         return None;
     }
     let gone = until(
