@@ -10,8 +10,12 @@ use crate::config::{Config, Recipe};
 use lexopt::Arg::Long;
 use std::ffi::OsString;
 use std::future::Future;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
+
+/// How long a file that is still being written may hold the program's end. A flash that hangs would hold it for ever.
+const LAST_WRITES: Duration = Duration::from_secs(5);
 
 /// Drives the machine until it is asked to stop.
 pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
@@ -46,7 +50,8 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
     if !emulated {
         wishes.without_emulation()?;
     }
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let done = runtime.block_on(async {
         let stop = stop_asked()?;
         if emulated {
             Box::pin(drive_emulated(&wishes, (config, recipe), told, stop)).await
@@ -66,7 +71,9 @@ pub fn run(mut parser: lexopt::Parser) -> Result<(), Failure> {
             });
             Box::pin(drive(machine, (config, recipe), wall, stop)).await
         }
-    })
+    });
+    runtime.shutdown_timeout(LAST_WRITES);
+    done
 }
 
 /// The runtime of the daemon: one thread does all that waits.

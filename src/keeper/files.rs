@@ -9,10 +9,12 @@ use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 /// Pause before a failed write is tried again: a flash that is full or broken is not helped by more.
 const RETRY: Duration = Duration::from_secs(60);
+/// How long an end waits for a flash. One that hangs holds nobody else: the rail is off by then.
+pub(super) const FLASH_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// A clock before this (2024) was never set.
 const CLOCK_SET: u64 = 1_704_067_200;
 
@@ -106,6 +108,18 @@ impl Files {
 
     /// Notes a clean end, after what is being written.
     pub(super) async fn end(&mut self) {
+        if timeout(FLASH_ANSWERS_WITHIN, self.note_end())
+            .await
+            .is_err()
+        {
+            tracing::error!(
+                "what outlives a reboot cannot be written within {FLASH_ANSWERS_WITHIN:?}, so the next start will tell of an unclean end; \
+                 look at the file system of the state directory"
+            );
+        }
+    }
+
+    async fn note_end(&mut self) {
         if let Some(writing) = self.writing.take() {
             self.kept = writing.await.ok().map(|(kept, _)| kept);
         }
@@ -144,4 +158,29 @@ fn wall_clock() -> Option<u64> {
         .ok()
         .map(|since| since.as_secs())
         .filter(|seconds| *seconds >= CLOCK_SET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flash_that_hangs_holds_no_end() {
+        // Kept, as by a thread that writes and writes.
+        let (_done, writing) = oneshot::channel();
+        let mut files = Files {
+            latch: None,
+            last_end: LastKeeper {
+                end: None,
+                unclean_ends: 0,
+            },
+            kept: None,
+            writing: Some(writing),
+            retry_at: None,
+            proven: false,
+        };
+        let began = Instant::now();
+        files.end().await;
+        assert_eq!(began.elapsed().as_secs(), FLASH_ANSWERS_WITHIN.as_secs());
+    }
 }

@@ -46,7 +46,9 @@ pub struct Setup {
 #[derive(Debug, Error)]
 pub enum KeeperError {
     /// A worker has no thread.
-    #[error("the keeper's {name} loop cannot be started: {source}")]
+    #[error(
+        "the keeper's {name} loop cannot be started: {source}; the system may be short of memory or threads"
+    )]
     Worker {
         /// Which.
         name: String,
@@ -54,7 +56,9 @@ pub enum KeeperError {
         source: io::Error,
     },
     /// The operator's socket cannot be opened.
-    #[error("the keeper's socket {path} cannot be opened: {source}")]
+    #[error(
+        "the keeper's socket {path} cannot be opened: {source}; stop another cgminer-rs that runs, or name another `api.run_directory`"
+    )]
     Socket {
         /// Where.
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use super::black_box::BlackBox;
 use super::factory_reset;
-use super::files::Files;
+use super::files::{FLASH_ANSWERS_WITHIN, Files};
 use super::guard::{Applied, Guard, Inputs, MinerEvent, MinerOrder, Outputs};
 use super::host::MinerHost;
 use super::lights::lights;
@@ -525,13 +525,13 @@ impl Keeper {
     async fn end(mut self) -> Ended {
         let ended = match self.resetting.take() {
             None => Ended::Stopped,
-            Some(leaving) => match leaving
-                .await
-                .unwrap_or_else(|error| Err(io::Error::other(error)))
-            {
+            Some(leaving) => match timeout(FLASH_ANSWERS_WITHIN, leaving).await.map_or_else(
+                |_| Err(io::ErrorKind::TimedOut.into()),
+                |left| left.unwrap_or_else(|error| Err(io::Error::other(error))),
+            ) {
                 Ok(()) => Ended::FactoryReset,
                 Err(error) => {
-                    tracing::error!(%error, "the wish for the first settings cannot be written; they stay as they are");
+                    tracing::error!(%error, "the wish for the first settings cannot be written; they stay as they are: hold the button again, or look at the state directory");
                     Ended::Stopped
                 }
             },

@@ -24,7 +24,9 @@ pub enum LinkError {
     #[error("the link is closed: the other process has ended")]
     Closed,
     /// No reply came.
-    #[error("no reply from the keeper within {0:?}")]
+    #[error(
+        "no reply from the keeper within {0:?}: it is busy or hangs; its log tells, and its watchdog ends what hangs"
+    )]
     NoReply(Duration),
     /// The queue is full.
     #[error("the link's queue is full: the other process does not read")]
