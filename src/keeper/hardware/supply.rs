@@ -6,7 +6,7 @@ use crate::keeper::worker::Epoch;
 use crate::keeper::workers::{Answering, PowerSupply, SupplyAnswer, SupplyOrder};
 use cgminer_board::assembly;
 use cgminer_board::file::{BoardFile, SupplyPart, SupplySpec};
-use cgminer_board::parts::{PartError, Problem, Supply, SupplyReply, SupplyRequest};
+use cgminer_board::parts::{PartError, Problem, Register, Supply, SupplyReply, SupplyRequest};
 use cgminer_board::power::supply::OFF_BELOW;
 use cgminer_board::power::{SupplyFault, SupplyReading};
 use cgminer_hal::devices::Devices;
@@ -156,7 +156,8 @@ impl BoardSupply {
 /// Asks a supply, and waits for its answer.
 ///
 /// # Errors
-/// What its driver says; a driver that neither answers nor gives up says what it is still busy with.
+/// What its driver says; a driver that neither answers nor gives up says what it is still busy with. One that knows of nothing that it is
+/// busy with has lost the request: that is no answer either.
 pub async fn ask(
     part: &mut dyn Supply,
     epoch: Epoch,
@@ -170,7 +171,15 @@ pub async fn ask(
         }
         if Instant::now() >= until {
             part.begin(request, epoch.now())?;
-            return Ok(SupplyReply::Done);
+            return Err(PartError {
+                part: "supply",
+                address: 0,
+                register: Register {
+                    name: "ANSWER",
+                    code: 0,
+                },
+                problem: Problem::Silent(ANSWER_DEADLINE.as_secs() * 1000),
+            });
         }
         sleep(LOOK).await;
     }
@@ -288,6 +297,31 @@ mod tests {
         assert_eq!(bench.rounds(5, true, watch).await, (1, 5));
         assert_eq!(bench.rounds(5, false, watch).await, (0, 5));
         assert_eq!(bench.rounds(5, true, watch).await, (1, 5));
+    }
+
+    /// A driver that loses what it was asked.
+    struct Forgetful;
+
+    impl Supply for Forgetful {
+        fn begin(&mut self, _: SupplyRequest, _: Moment) -> Result<(), PartError> {
+            Ok(())
+        }
+
+        fn poll(&mut self, _: Moment) -> Option<Result<SupplyReply, PartError>> {
+            None
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_never_answered_is_not_taken_for_done() {
+        let request = SupplyRequest::SetVoltage(Millivolts(13_000));
+        let began = Instant::now();
+        let answer = ask(&mut Forgetful, Epoch::begin(), request).await;
+        assert_eq!(
+            answer.map_err(|error| meaning(&error)),
+            Err(SupplyFault::Silent)
+        );
+        assert!(began.elapsed() < ANSWER_DEADLINE + 2 * LOOK);
     }
 
     #[tokio::test(start_paused = true)]
