@@ -269,19 +269,32 @@ impl Desk {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(|error| format!("the installer cannot be started: {error}"))?;
+        // Both are read at once and to their ends: a child that nobody reads waits for ever, or ends half-way.
+        let words = child.stderr.take();
+        let reader = thread::Builder::new().name("update words".into());
+        let reader = match reader.spawn(move || words.map(first_words).unwrap_or_default()) {
+            Ok(reader) => reader,
+            Err(error) => {
+                // It fails only for a child that has ended already.
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(format!("no thread for the update: {error}"));
+            }
+        };
         if let Some(lines) = child.stdout.take() {
-            for line in BufReader::new(lines).lines().map_while(Result::ok) {
-                let line = shown(&line);
-                tracing::info!("update: {line}");
-                self.progress(JobState::Installing, per_cent(&line), &line);
+            let mut lines = BufReader::new(lines);
+            let mut line = Vec::new();
+            while matches!(
+                (&mut lines).take(WORDS).read_until(b'\n', &mut line),
+                Ok(1..)
+            ) {
+                let told = shown(&String::from_utf8_lossy(&line));
+                tracing::info!("update: {told}");
+                self.progress(JobState::Installing, per_cent(&told), &told);
+                line.clear();
             }
         }
-        // It says little there: its last word, which fits into the pipe.
-        let mut why = Vec::new();
-        if let Some(words) = child.stderr.take() {
-            // What cannot be read is not told; the exit code is.
-            let _ = words.take(WORDS).read_to_end(&mut why);
-        }
+        let why = reader.join().unwrap_or_default();
         match child.wait() {
             Ok(status) if status.success() => Ok(()),
             Ok(_) if !why.is_empty() => Err(shown(&String::from_utf8_lossy(&why))),
@@ -306,6 +319,14 @@ impl Desk {
     fn job(&self) -> MutexGuard<'_, Option<Job>> {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The first that a child says, for the case that it fails; what cannot be read is not told.
+fn first_words(mut words: impl Read) -> Vec<u8> {
+    let mut first = Vec::new();
+    let _ = (&mut words).take(WORDS).read_to_end(&mut first);
+    let _ = io::copy(&mut words, &mut io::sink());
+    first
 }
 
 /// The question's line, without its end. Read byte by byte, since a bundle may follow at once.

@@ -108,6 +108,16 @@ fn what_the_installer_refuses_is_told_in_its_words() {
 }
 
 #[test]
+fn an_installer_that_says_much_or_what_is_no_text_is_heard_to_its_end() {
+    let machine = Machine::new(&format!(
+        "{TELLS}\nprintf '\\377\\n'; head -c 300000 /dev/zero >&2; echo ' 50% Copying'; touch \"$(dirname \"$0\")/whole\""
+    ));
+    assert_eq!(machine.send(b"one", 3), Told::Taken);
+    assert_eq!(machine.ended().state, JobState::Installed);
+    assert!(machine.directory.path().join("whole").exists());
+}
+
+#[test]
 fn half_a_bundle_is_not_installed() {
     let machine = Machine::new(&format!("{TELLS}\ntouch \"$(dirname \"$0\")/ran\""));
     assert!(matches!(machine.send(b"half", 8), Told::Refused(_)));
