@@ -133,9 +133,25 @@ for text in (
 # How long the password is, the password, and a pool's words.
 for password, words in (
     ("geheim", '"geheim" is wrong'), ("geheim", "the password is gehe"), ("abc", "no abc in abcd, abc"), ("x", "x is extra"),
-    ("abab", "ababab"),
+    ("abab", "ababab"), ("7", "'7' is not the password of 17"),
 ):
     seed("pool_words", bytes([len(password)]) + (password + words).encode())
+# How long two secrets are, the secrets, and a part of a support archive.
+for one, other, part in (
+    ("say \"please\"", "please", '{"a": "no say \\"please\\" here", "b": "please", "c": "say "please""}'),
+    ("abab", "/services/T0", "POST /services/T0/B0 ababab"),
+    ("geheim\t1", "1234", 'geheim\\t1 12341234'),
+):
+    seed("support_secrets", bytes([len(one), len(other)]) + (one + other + part).encode())
+# Whole configurations with a secret in each place that has one.
+for text in toml_of("docs/configuration.md") + [
+    '# url = "stratum+tcp://pool.example:3333"\n[[pool]] # password = "S3CR3T"\nurl = "a:1"\nuser = "a=b#c"\n'
+    "password = \"S3CR3T\" # proxy_password='S3CR3T'\n#password=\"S3CR3T\"\n# url = \"https://hooks.example/S3CR3T\"\n",
+    '[[alert_target]]\nname = "a"\nurl = "https://h.example/S3CR3T"\npassword = \'S3CR3T\'\n[[token]]\nsha256 = "S3CR3T"\n',
+    '[[pool]]\npasword = "S3CR3T"\nurl = "stratum+tcp://me:S3CR3T@a:1"\nproxy = "socks5://me:S3CR3T@p:1"\n',
+    '[pool]\npassword = "S3CR3T"\n', 'pool = [{password = "S3CR3T"}]\n', '[[pool]]\npassword = """\nS3CR3T"""\n',
+]:
+    seed("shown_config", re.sub(r'(password|sha256) = "[^"]*"', r'\1 = "S3CR3T"', text))
 for ask in ("stamp", "read", {"lines": {"after": 3}}):
     seed("config_question", json.dumps({"version": 1, "ask": ask}))
 seed("config_import", json.dumps({

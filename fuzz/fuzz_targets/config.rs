@@ -8,10 +8,7 @@ fuzz_target!(|text: &str| {
     let Ok(loaded) = cgminer_rs::config::parse(text).map_err(|error| error.to_string()) else {
         return;
     };
-    let printed = loaded
-        .config
-        .text()
-        .expect("what was TOML is TOML again");
+    let printed = loaded.config.text().expect("what was TOML is TOML again");
     match cgminer_rs::config::parse(&printed) {
         Ok(again) => assert_eq!(again.config.text().ok(), Some(printed)),
         Err(error) => panic!("{error}\n{printed}"),

@@ -1,17 +1,17 @@
-//! A pool's words without the password that it was given. Status, page and logs repeat them to whoever may read, which is more people than
-//! may know the password.
+//! The words of a pool, proxy or node without the password that it was given. Status, page and logs repeat them to whoever may read, which is
+//! more people than may know the password.
 
 /// Stands where the password was.
 pub const HIDDEN: &str = "<our password>";
 /// A shorter one is looked for as a word of its own, since its letters may stand in any other.
 pub const SHORT: usize = 4;
-/// One sign is no secret: pools that want none are given `x`.
-const SHORTEST: usize = 2;
+/// What pools that want no password are given. It is no secret, and stands in words that tell something.
+const NO_SECRET: &str = "x";
 
 /// The same words with a mark in the place of the password.
 #[must_use]
 pub fn discreet(words: &str, password: &str) -> String {
-    if password.len() < SHORTEST {
+    if password.is_empty() || password == NO_SECRET {
         return words.to_owned();
     }
     let mut clean = String::with_capacity(words.len());
@@ -69,6 +69,12 @@ mod tests {
                 "no <our password> in abcd, <our password>",
             ),
             ("x is extra", "x", "x is extra"),
+            (
+                "'7' is not the password of 7.7, 17",
+                "7",
+                "'<our password>' is not the password of <our password>.<our password>, 17",
+            ),
+            ("ä is wrong", "ä", "<our password> is wrong"),
             ("welcome", "", "welcome"),
             ("nichts für ungut", "für", "nichts <our password> ungut"),
         ] {
@@ -82,6 +88,13 @@ mod tests {
             let clean = discreet(&format!("{words}{password}{more}"), &password);
             prop_assert!(!clean.contains(&password), "{}", clean);
             prop_assert_eq!(discreet(&more, &password), more);
+        }
+
+        #[test]
+        fn a_short_password_does_not_stand_as_a_word(words in "[ab7\".]{0,9}", password in "[b7]{1,3}", more in "[ab7'.]{0,9}") {
+            let clean = discreet(&format!("{words} '{password}' {more}"), &password);
+            let mut shown = clean.split(|letter: char| !letter.is_alphanumeric());
+            prop_assert!(shown.all(|word| word != password), "{}", clean);
         }
     }
 }

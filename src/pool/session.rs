@@ -348,6 +348,7 @@ impl Session {
             Message::Reconnect(reconnect) => self.on_reconnect(&reconnect, now),
             Message::UnknownMethod(method) => {
                 self.lines.unknown += 1;
+                let method = self.discreet(&method);
                 tracing::debug!(pool = %self.settings.url, method, "unknown method ignored");
             }
             Message::Reply(reply) => self.on_reply(reply, now),

@@ -1,7 +1,7 @@
 //! `support`: one file with all that somebody needs who is asked for help, and no secret.
 
 pub mod broken;
-mod secrets;
+pub mod secrets;
 mod tar;
 
 use super::firmware::command;

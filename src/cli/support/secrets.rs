@@ -3,7 +3,8 @@
 
 use crate::config::{Config, REDACTED};
 
-/// Shorter ones are no secrets: pools that want none take `x`, and taking that out would garble everything.
+/// Shorter ones are not looked for: every number and word would hold them. What pools, proxies and nodes say is told without even those
+/// (`pool::discretion`).
 pub(super) const SHORTEST: usize = 4;
 
 /// The secrets of a configuration, in each form that they are written in.
@@ -23,6 +24,12 @@ pub(super) fn of(config: &Config) -> Vec<String> {
     secrets.extend(config.token.iter().map(|token| token.sha256.expose()));
     secrets.retain(|secret| secret.len() >= SHORTEST);
     in_each_form(&secrets)
+}
+
+/// A part without any of these secrets, in each form that they are written in. What the fuzz target calls.
+#[must_use]
+pub fn scrubbed(part: Vec<u8>, secrets: &[&str]) -> Vec<u8> {
+    without(part, &in_each_form(secrets))
 }
 
 /// As they stand in texts and in JSON. The longest are first, since one may hold another.

@@ -3,7 +3,7 @@
 //! One task, one order after another. A change is all or nothing: the whole configuration is checked, the keeper is asked for
 //! what is the keeper's, the file is written, and only then pools and doors get their new settings.
 
-mod backup;
+pub mod backup;
 mod settings;
 mod tokens;
 mod trial;

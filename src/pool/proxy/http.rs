@@ -2,6 +2,7 @@
 
 use super::{Conversation, Credentials, Next, ProxyError};
 use crate::pool::basic_auth;
+use crate::pool::discretion::discreet;
 use crate::pool::url::Host;
 
 const NAME: &str = "HTTP";
@@ -11,9 +12,10 @@ const LONGEST_HEAD: usize = 8 * 1024;
 const MOST_HEADERS: usize = 64;
 
 /// A conversation that ends with a connection to one pool.
-#[derive(Debug)]
 pub struct HttpConnect {
     request: Vec<u8>,
+    /// What no message may repeat.
+    password: String,
     /// The answer's head, as far as it has come.
     head: Vec<u8>,
     through: bool,
@@ -30,6 +32,7 @@ impl HttpConnect {
             format!("CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n{authorization}\r\n");
         Self {
             request: request.into_bytes(),
+            password: credentials.map_or(String::new(), |credentials| credentials.password.clone()),
             head: Vec::new(),
             through: false,
         }
@@ -53,6 +56,7 @@ impl HttpConnect {
             Some(407) => Err(ProxyError::Unauthorized("it wants user and password")),
             Some(code) => {
                 let reason = response.reason.unwrap_or_default();
+                let reason = discreet(reason, &self.password);
                 let reason: String = reason.chars().take(80).collect();
                 Err(ProxyError::Refused(format!("HTTP {code} {reason}")))
             }
@@ -87,9 +91,8 @@ impl Conversation for HttpConnect {
         let begin = b"HTTP/1.";
         let length = self.head.len().min(begin.len());
         if self.head.get(..length) != begin.get(..length) {
-            let shown = String::from_utf8_lossy(&self.head)
-                .escape_debug()
-                .to_string();
+            let shown = discreet(&String::from_utf8_lossy(&self.head), &self.password);
+            let shown = shown.escape_debug().to_string();
             return Err(ProxyError::Protocol(NAME, format!("it says `{shown}`")));
         }
         if self.head.len() > LONGEST_HEAD {

@@ -215,6 +215,17 @@ async fn proxies_that_refuse_or_talk_garbage_are_told_with_their_words() {
 }
 
 #[tokio::test]
+async fn a_proxy_that_tells_our_password_is_not_repeated() {
+    let request = b"CONNECT poolpoolpool.onion:3333 HTTP/1.1\r\nHost: poolpoolpool.onion:3333\r\n\
+                    Proxy-Authorization: Basic dTpnZWhlaW0=\r\n\r\n";
+    let proxy = settings("http://proxy.example.com:8080", Some(("u", "geheim")));
+    let answer = b"HTTP/1.1 403 no geheim here\r\n\r\n";
+    let script = vec![(request.to_vec(), answer.to_vec())];
+    let error = connect(POOL, proxy, script, true).await.err().unwrap();
+    assert!(error.contains("HTTP 403 no <our password> here"), "{error}");
+}
+
+#[tokio::test]
 async fn wrong_passwords_are_told_and_impossible_ones_are_not_tried() {
     let proxy = |password| settings("socks5://proxy.example.com:1080", Some(("user", password)));
     let script = vec![

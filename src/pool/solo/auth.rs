@@ -44,6 +44,14 @@ pub struct CookieError {
 }
 
 impl RpcAuth {
+    /// The password that the owner has given; empty where the node makes one for each of its starts.
+    pub(super) fn password(&self) -> &str {
+        match self {
+            Self::Cookie(_) => "",
+            Self::Password { password, .. } => password,
+        }
+    }
+
     /// Value of the `Authorization` header, the cookie as it is now.
     pub(super) fn header(&self) -> Result<String, CookieError> {
         let credentials = match self {

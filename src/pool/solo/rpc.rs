@@ -4,6 +4,7 @@ use super::auth::CookieError;
 pub use super::auth::RpcAuth;
 use super::http::{HttpError, ResponseDecoder};
 use crate::pool::connection::Connector;
+use crate::pool::discretion::discreet;
 use crate::pool::reject::bounded;
 use crate::pool::settings::Deadlines;
 use crate::pool::url::{Host, PoolUrl, Transport};
@@ -323,7 +324,7 @@ impl RpcClient {
     /// Codes are those of Bitcoin Core's `rpc/protocol.h`.
     fn node_error(&self, method: &'static str, error: &NodeError) -> RpcError {
         let node = self.node();
-        let message = bounded(&error.message);
+        let message = bounded(&discreet(&error.message, self.auth.password()));
         match error.code {
             -28 => RpcError::WarmingUp { node, message },
             -9 | -10 => RpcError::NotSynced { node, message },
