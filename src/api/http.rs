@@ -4,6 +4,7 @@ use super::access::Access;
 use super::routes::{Answer, answer};
 use super::{ApiError, fleet, set_mode};
 use crate::telemetry::SnapshotSource;
+use cgminer_hal::task::thread;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -41,13 +42,10 @@ impl Server {
             access,
             stop: stop.clone(),
         };
-        let thread = std::thread::Builder::new()
-            .name("http".into())
-            .spawn(move || worker.run(listener))
-            .map_err(|source| ApiError::Listen {
-                what: path.display().to_string(),
-                source,
-            })?;
+        let thread = thread("http", move || worker.run(listener)).map_err(|source| {
+            let what = path.display().to_string();
+            ApiError::Listen { what, source }
+        })?;
         Ok(Self {
             stop,
             thread: Some(thread),

@@ -13,6 +13,7 @@ use crate::config::{LogFormat, LogSection, SyslogServer};
 use crate::pool::url::Host;
 use crate::telemetry::logs::LineLayer;
 use crate::telemetry::{BySwitch, LOG_LEVEL, LOG_RING};
+use cgminer_hal::task::thread;
 use file::{FileLog, FileSettings};
 use remote::Remote;
 use std::io::{self, IsTerminal, Write};
@@ -196,7 +197,7 @@ impl Logs {
             dropped: Arc::default(),
         };
         let dropped = queue.dropped.clone();
-        let thread = std::thread::Builder::new().name("log".into()).spawn(move || {
+        let thread = thread("log", move || {
             for line in receiver {
                 // An empty line is the sign to end.
                 if line.is_empty() {
@@ -209,7 +210,10 @@ impl Logs {
                 }
                 let lost = dropped.swap(0, Ordering::Relaxed);
                 if lost > 0 {
-                    let _ = writeln!(output, "{lost} log lines were dropped: they came faster than they could be written");
+                    let _ = writeln!(
+                        output,
+                        "{lost} log lines were dropped: they came faster than they could be written"
+                    );
                 }
             }
             let _ = output.flush();

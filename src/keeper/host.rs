@@ -1,7 +1,7 @@
 //! Where the miner runs: a process of its own, or, on development machines, a task of this one.
 
 use crate::link::{KeeperEnd, MinerEnd, in_process, socket};
-use cgminer_hal::task::boxed;
+use cgminer_hal::task::{boxed, thread};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
@@ -69,8 +69,7 @@ impl ProcessHost {
         self.child = Some(child);
         if let Some(told) = told {
             let lines = Arc::clone(&self.lines);
-            let name = std::thread::Builder::new().name("miner log".into());
-            name.spawn(move || pass_on(told, &lines))?;
+            thread("miner log", move || pass_on(told, &lines))?;
         }
         Ok(socket::keeper_end(tokio::net::UnixStream::from_std(ours)?))
     }

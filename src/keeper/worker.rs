@@ -15,7 +15,7 @@ use crate::link::status::AnalogReading;
 use cgminer_board::moment::Moment;
 use cgminer_board::power::SupplyReading;
 use cgminer_board::thermal::Observation;
-use cgminer_hal::task::boxed;
+use cgminer_hal::task::{boxed, thread};
 use cgminer_hal::units::{DutyPercent, Millivolts, Rpm};
 use std::future::Future;
 use std::io;
@@ -215,9 +215,7 @@ pub fn start(
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .build()?;
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(move || runtime.block_on(life))?;
+            thread(&name, move || runtime.block_on(life))?;
             None
         }
     };

@@ -1,5 +1,6 @@
 //! A socket in the run directory at which the keeper's process answers the miner's, one asker at a time.
 
+use cgminer_hal::task;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
@@ -43,7 +44,7 @@ impl AnswerSocket {
         chown(&socket, Some(owner.uid()), Some(owner.gid()))?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
-        let thread = thread::Builder::new().name(name.into()).spawn(move || {
+        let thread = task::thread(name, move || {
             loop {
                 let came = listener.accept();
                 if stopped.load(Ordering::Relaxed) {

@@ -2,7 +2,7 @@
 
 use super::message::{Down, Loop, Refusal, Request, RequestId, Up};
 use super::status::KeeperStatus;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub struct MinerEnd {
 pub(super) struct Inbox {
     status: watch::Sender<Option<Arc<KeeperStatus>>>,
     stop: watch::Sender<bool>,
-    waiting: Mutex<BTreeMap<u32, oneshot::Sender<Result<(), Refusal>>>>,
+    waiting: Mutex<HashMap<u32, oneshot::Sender<Result<(), Refusal>>>>,
     next: AtomicU32,
 }
 
@@ -105,7 +105,7 @@ impl MinerEnd {
         let inbox = Arc::new(Inbox {
             status: watch::Sender::new(None),
             stop: watch::Sender::new(false),
-            waiting: Mutex::new(BTreeMap::new()),
+            waiting: Mutex::new(HashMap::new()),
             next: AtomicU32::new(1),
         });
         (
@@ -202,7 +202,7 @@ impl Inbox {
 
     fn waiting(
         &self,
-    ) -> std::sync::MutexGuard<'_, BTreeMap<u32, oneshot::Sender<Result<(), Refusal>>>> {
+    ) -> std::sync::MutexGuard<'_, HashMap<u32, oneshot::Sender<Result<(), Refusal>>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

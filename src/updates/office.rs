@@ -2,6 +2,7 @@
 
 use super::{Ask, Bundle, Job, JobState, QUESTION_LIMIT, SOCKET, Status, Told, read_question};
 use crate::link::AnswerSocket;
+use cgminer_hal::task;
 use serde_json::Value;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -10,7 +11,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// For a question.
@@ -86,8 +86,7 @@ impl Desk {
             Ok(Ask::Install(bundle)) => match self.begin() {
                 Ok(()) => {
                     let desk = Arc::clone(self);
-                    let name = thread::Builder::new().name("update".into());
-                    let begun = name.spawn(move || desk.install(stream, bundle));
+                    let begun = task::thread("update", move || desk.install(stream, bundle));
                     if let Err(error) = &begun {
                         self.fail(&format!("no thread for the update: {error}"));
                     }

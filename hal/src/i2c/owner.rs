@@ -1,6 +1,7 @@
 //! A thread that owns a bus, so that a stuck adapter costs its callers a deadline and not their life.
 
 use super::I2cError;
+use crate::task::thread;
 use embedded_hal::i2c::{ErrorType, I2c, Operation};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
@@ -42,13 +43,10 @@ impl OwnedBus {
         deadline: Duration,
     ) -> Result<Self, I2cError> {
         let (requests, inbox) = sync_channel(QUEUE);
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || own(bus, &inbox))
-            .map_err(|source| I2cError::Open {
-                bus: name.to_owned(),
-                source,
-            })?;
+        thread(name, move || own(bus, &inbox)).map_err(|source| I2cError::Open {
+            bus: name.to_owned(),
+            source,
+        })?;
         Ok(Self {
             name: name.to_owned(),
             deadline,

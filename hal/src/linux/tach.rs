@@ -3,6 +3,7 @@
 use super::gpio::EdgeLine;
 use super::sysfs;
 use crate::tach::{Tach, TachError, TachSpec};
+use crate::task::thread;
 use crate::units::Rpm;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -242,20 +243,18 @@ impl CaptureTach {
         }
         let latest = Arc::new(Mutex::new(None));
         let shared = Arc::downgrade(&latest);
-        std::thread::Builder::new()
-            .name("tach".to_owned())
-            .spawn(move || {
-                while let Some(latest) = shared.upgrade() {
-                    let period = capture(&path);
-                    *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Captured {
-                        at: Instant::now(),
-                        period,
-                    });
-                    drop(latest);
-                    std::thread::sleep(Duration::from_millis(250));
-                }
-            })
-            .map_err(|error| io_error(&name, "starting its thread", error))?;
+        let read = move || {
+            while let Some(latest) = shared.upgrade() {
+                let period = capture(&path);
+                *latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(Captured {
+                    at: Instant::now(),
+                    period,
+                });
+                drop(latest);
+                std::thread::sleep(Duration::from_millis(250));
+            }
+        };
+        thread("tach", read).map_err(|error| io_error(&name, "starting its thread", error))?;
         Ok(Self {
             name,
             latest,

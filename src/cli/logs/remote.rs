@@ -4,6 +4,7 @@ use crate::config::SyslogServer;
 use crate::pool::url::Host;
 use crate::telemetry::logs::{AdoptedSink, LineSink};
 use crate::telemetry::syslog::SyslogMessage;
+use cgminer_hal::task::thread;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -59,9 +60,7 @@ impl Remote {
             }
         };
         // Without a thread lines are lost, which is what this way promises at most.
-        let _ = std::thread::Builder::new()
-            .name("syslog".into())
-            .spawn(send);
+        let _ = thread("syslog", send);
         Self {
             lines: sender,
             began: unix_now(),
@@ -135,9 +134,10 @@ impl Server {
             self.looked = Some(now);
             let (tell, told) = sync_channel(1);
             let look_up = self.look_up;
-            let spawned = std::thread::Builder::new()
-                .name("syslog-name".into())
-                .spawn(move || tell.send(look_up(&name, port)));
+            let spawned = thread("syslog-name", move || {
+                // Who asked may have gone.
+                let _ = tell.send(look_up(&name, port));
+            });
             if spawned.is_ok() {
                 self.pending = Some(told);
             }

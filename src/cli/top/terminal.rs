@@ -1,6 +1,7 @@
 //! The terminal: taken for the time of the view, and given back as it was.
 
 use super::Failure;
+use cgminer_hal::task::thread;
 use nix::sys::termios::{
     LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
 };
@@ -60,9 +61,7 @@ impl Terminal {
         // Made before the screen is changed: whatever fails from here on is undone by its end.
         let terminal = Self { before, inputs };
         // The thread hangs in its read when the program ends, which takes it along.
-        std::thread::Builder::new()
-            .name("keys".into())
-            .spawn(move || read_keys(&sender))
+        thread("keys", move || read_keys(&sender))
             .map_err(|error| Failure::Other(format!("the keyboard: {error}")))?;
         write(ENTER)?;
         Ok(terminal)

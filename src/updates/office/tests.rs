@@ -1,5 +1,6 @@
 use super::super::{question, read_answer, status};
 use super::*;
+use std::thread;
 use tempfile::TempDir;
 
 /// Writes a script by way of another process. What this one has open to write, any child that another test forks at that moment holds as
