@@ -270,7 +270,7 @@ impl Desk {
             .map_err(|error| format!("the installer cannot be started: {error}"))?;
         // Both are read at once and to their ends: a child that nobody reads waits for ever, or ends half-way.
         let words = child.stderr.take();
-        let reader = thread::Builder::new().name("update words".into());
+        let reader = std::thread::Builder::new().name("update words".into());
         let reader = match reader.spawn(move || words.map(first_words).unwrap_or_default()) {
             Ok(reader) => reader,
             Err(error) => {
