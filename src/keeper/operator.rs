@@ -3,7 +3,7 @@
 //! Only the user that the keeper runs as may connect; nothing from the network gets here.
 
 use super::status::KeeperStatus;
-use crate::link::{Down, KeeperEnd, LinkError, MinerEnd, Refusal, Request, Up, socket};
+use crate::link::{Down, KeeperEnd, MinerEnd, Refusal, Request, Up, socket};
 use cgminer_hal::task::boxed;
 use std::fs;
 use std::io;
@@ -121,7 +121,8 @@ async fn serve(
             changed = status.changed() => {
                 let latest = status.borrow_and_update().clone();
                 let sent = latest.map_or(Ok(()), |latest| tool.send(Up::Status(latest)));
-                if changed.is_err() || sent == Err(LinkError::Closed) {
+                // One that takes nothing for so long that all of its queue waits is stopped or hangs, and others need its place.
+                if changed.is_err() || sent.is_err() {
                     return;
                 }
             }
@@ -141,5 +142,49 @@ async fn serve(
                 Err(_) => return,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::guard::Guard;
+    use crate::keeper::hardware::settings_for_tests;
+    use crate::keeper::status::WatchdogStatus;
+    use cgminer_board::file::Catalog;
+    use cgminer_board::moment::Moment;
+    use std::time::Duration;
+
+    fn snapshot() -> Arc<KeeperStatus> {
+        let catalog = Catalog::load(None).unwrap();
+        let settings = settings_for_tests(catalog.get("emulated").unwrap());
+        let watchdog = WatchdogStatus {
+            armed: false,
+            timeout_seconds: None,
+            fed_seconds_ago: None,
+        };
+        let now = Moment::after_start(Duration::ZERO);
+        Arc::new(Guard::new(settings, None, now).snapshot(watchdog, now))
+    }
+
+    #[tokio::test]
+    async fn tools_that_hang_keep_no_place_for_ever() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keeper.sock");
+        let (status, heard) = watch::channel(None);
+        let _asks = listen(&path, heard).unwrap();
+        let connect_only = || std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let _stopped: Vec<_> = (0..TOOLS).map(|_| connect_only()).collect();
+        let tool = connect(&path).await.unwrap();
+        let seen = tool.status();
+        let told = snapshot();
+        for _ in 0..60_000 {
+            status.send_replace(Some(Arc::clone(&told)));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            if seen.borrow().is_some() {
+                return;
+            }
+        }
+        panic!("the places are taken");
     }
 }
