@@ -248,7 +248,8 @@ fn configuration() -> impl Strategy<Value = String> {
             let targets = targets.iter().enumerate();
             let targets: String = targets
                 .map(|(index, target)| format!("[[alert_target]]\nname = \"a{index}\"\n{target}"))
-                .collect();
+                .collect::<Vec<_>>()
+                .concat();
             format!("{rest}{}{tokens}{targets}", pools.concat())
         },
     )
