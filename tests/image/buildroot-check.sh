@@ -67,6 +67,9 @@ if "--exclude=/target" not in value("CGMINER_RS_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS
 for license_file in packages["cgminer-rs"]["license_files"]:
     if not (external.parent / license_file).is_file():
         said.append(f"license file {license_file} is not there")
+# Its answers are read as JSON, which it knows only where it was built to.
+if "rauc" in packages and "json-glib" not in packages:
+    said.append("RAUC is built without JSON (BR2_PACKAGE_RAUC_JSON), which the daemon asks it for")
 # The versions are ours, so their hashes have to be, too.
 for package in ("linux", "uboot"):
     source = value(f"{package.upper()}_SOURCE")
@@ -81,6 +84,15 @@ sys.exit(bool(said))
 LOOK
     echo "buildroot: $name looked through"
 done
+
+# Buildroot's BusyBox is not all of BusyBox: a program that a script of the image calls must not be left out.
+mapfile -t scripts < <(git ls-files buildroot | grep --extended-regexp '/sbin/|/S[0-9][0-9][^/]*$')
+left_out=$(cat "$buildroot/package/busybox/busybox.config" "$external/board/common/busybox.fragment" |
+    sed --quiet --regexp-extended 's/^CONFIG_([A-Z0-9_]+)=.*/\1 y/p; s/^# CONFIG_([A-Z0-9_]+) is not set$/\1 n/p' |
+    awk '{ state[$1] = $2 } END { for (name in state) if (state[name] == "n") print tolower(name) }' | sort)
+called=$(sed 's/^[[:space:]]*#.*//' "${scripts[@]}" | grep --only-matching --extended-regexp '[a-z][a-z0-9_]+' | sort --unique)
+lacking=$(comm -12 <(echo "$left_out") <(echo "$called"))
+[ -z "$lacking" ] || fail "scripts of the image call what its BusyBox is built without:"$'\n'"$lacking"
 
 # Buildroot's own style check wants two Python packages.
 if [ ! -x "$folder/python/bin/flake8" ]; then

@@ -17,13 +17,20 @@ CGMINER_RS_CARGO_ENV = \
 	CARGO_PROFILE_RELEASE_OPT_LEVEL="z" \
 	CARGO_PROFILE_RELEASE_LTO="fat" \
 	CARGO_PROFILE_RELEASE_CODEGEN_UNITS="1"
-# Thumb-2 code takes a quarter less room, and nothing reads unwind tables where a panic aborts. The variable is Buildroot's own for
-# ARM processors; its flag comes first here, because this takes its place.
+# Nothing reads unwind tables where a panic aborts.
+CGMINER_RS_NO_UNWIND_TABLES = \
+	-Cforce-unwind-tables=no \
+	-Clink-arg=-Wl,-T,$(@D)/deploy/firmware/discard-unwind-tables.ld \
+	-Clink-arg=-Wl,--no-eh-frame-hdr
+# Thumb-2 code takes a quarter less room. The variable is Buildroot's own for ARM processors; its flag comes first here, because this
+# takes its place.
 ifeq ($(BR2_ARM_CPU_HAS_THUMB2),y)
 CGMINER_RS_CARGO_ENV += \
 	CARGO_TARGET_$(call UPPERCASE,$(RUSTC_TARGET_NAME))_RUSTFLAGS="-Clink-arg=-Wl,--allow-multiple-definition \
-	-Ctarget-feature=+thumb-mode -Cllvm-args=-enable-machine-outliner=always -Cforce-unwind-tables=no \
-	-Clink-arg=-Wl,-T,$(@D)/deploy/firmware/discard-unwind-tables.ld -Clink-arg=-Wl,--no-eh-frame-hdr"
+	-Ctarget-feature=+thumb-mode -Cllvm-args=-enable-machine-outliner=always $(CGMINER_RS_NO_UNWIND_TABLES)"
+else ifeq ($(BR2_aarch64),y)
+CGMINER_RS_CARGO_ENV += \
+	CARGO_TARGET_$(call UPPERCASE,$(RUSTC_TARGET_NAME))_RUSTFLAGS="$(CGMINER_RS_NO_UNWIND_TABLES)"
 endif
 # The tree may hold build output, which may be this very build's.
 CGMINER_RS_OVERRIDE_SRCDIR_RSYNC_EXCLUSIONS = \
