@@ -139,13 +139,8 @@ pub fn info(bundle: &Path) -> Result<Bundle, RaucError> {
 /// Writes a bundle's image into the idle slot, telling `progress` each line that RAUC says.
 pub fn install(bundle: &Path, progress: impl FnMut(&str)) -> Result<(), RaucError> {
     let bundle = bundle.to_string_lossy();
-    told(
-        "rauc",
-        &["install", "--progress", &bundle],
-        INSTALL_TIME,
-        progress,
-    )
-    .map(drop)
+    // To a pipe it tells how far it is unasked; `--progress` is for terminals, and one that was built without D-Bus does not know it.
+    told("rauc", &["install", &bundle], INSTALL_TIME, progress).map(drop)
 }
 
 /// Makes the idle slot the next to boot.
