@@ -1,7 +1,7 @@
 //! What is said of chips that are well, of one that is dead and of one that is weak, on a machine whose chips look at a small
 //! part of what silicon looks at.
 
-use crate::rig::{HASHES, Kind, Plan, Rig};
+use crate::rig::{Kind, Plan, Rig};
 use cgminer_emulator::fault::Fault;
 use cgminer_rs::pool::status::PoolsStatus;
 use cgminer_rs::telemetry::{ChainPhase, Rule, Snapshot, Verdict};
@@ -27,7 +27,7 @@ fn said(snapshot: &Snapshot, verdict: Verdict) -> Vec<(u8, u16)> {
 #[tokio::test(start_paused = true)]
 async fn a_dead_and_a_weak_chip_are_poor_and_all_others_are_good() {
     let mut plan = Plan::of(Kind::Hashing);
-    let pace = HASHES / 3.0;
+    let pace = 10_000.0;
     plan.machine.search.hashes_per_second = pace;
     let mut rig = Rig::start(plan);
     let works = |snapshot: &Snapshot| {

@@ -9,9 +9,6 @@ use std::cell::RefCell;
 
 /// Bad replies that are no everyday life.
 const MANY: u64 = 10;
-/// Nonces of a chip that came before it fell silent and are told after it: a status is up to a second old. Of a chip that is well
-/// about 120 are due while it is watched.
-const UNDER_WAY: u32 = 5;
 
 /// What shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -246,7 +243,7 @@ impl Watch {
                         .collect()
                 };
                 let (before, after) = (nonces(&before), nonces(&after));
-                let silent = |chip: usize| after[chip] <= before[chip] + UNDER_WAY;
+                let silent = |chip: usize| after[chip] <= before[chip] + 1;
                 let range = usize::from(first)..usize::from(first + count);
                 let all = (0..after.len()).all(|chip| silent(chip) == range.contains(&chip));
                 let line = if count == 1 {

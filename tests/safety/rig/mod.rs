@@ -3,7 +3,7 @@
 mod miner;
 mod plan;
 
-pub use plan::{HASHES, Kind, Plan};
+pub use plan::{Kind, Plan};
 
 use cgminer_emulator::clock::Clock;
 use cgminer_emulator::fault::Fault;

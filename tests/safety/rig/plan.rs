@@ -42,10 +42,7 @@ impl Kind {
 }
 
 /// Zero bits that hashes need on a rig that hashes.
-pub const ZERO_BITS: u8 = 8;
-/// Hashes a second of a rig that hashes: 0.8 nonces of each chip. Two zero bits more would take four times the hashes for as many
-/// nonces, and hashes are what such a rig costs, above all where no instruction computes them.
-pub const HASHES: f64 = 7_500.0;
+pub const ZERO_BITS: u8 = 10;
 
 /// How a rig is built.
 pub struct Plan {
@@ -144,7 +141,6 @@ impl Plan {
             .for_each(|chain| chain.chips = 12);
         // Nonces enough that each chip's own can be told from chance in a short time.
         self.machine.search.hardwired_zero_bits = u32::from(ZERO_BITS);
-        self.machine.search.hashes_per_second = HASHES;
         Self {
             hashing: true,
             ..self

@@ -3,7 +3,7 @@
 use super::living::Living;
 use super::troubles::{Deck, Trouble};
 use super::{MORE_TASKS, Writes, quiet_panics};
-use crate::rig::{HASHES, Kind, Plan, Rig};
+use crate::rig::{Kind, Plan, Rig};
 use cgminer_rs::chain::ChainPhase;
 use cgminer_rs::cli::demo::pool::{DemoPool, DemoPoolSettings};
 use cgminer_rs::config::Recipe;
@@ -14,6 +14,8 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::sleep;
 
+/// Hashes a second of the machine in the plan of a hashing rig.
+const HASHES: f64 = 30_000.0;
 /// Faults, each for a while, and a pause after it.
 const TROUBLES: usize = 16;
 const FAULTY: Duration = Duration::from_secs(40);
