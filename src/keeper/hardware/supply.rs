@@ -6,18 +6,32 @@ use crate::keeper::worker::Epoch;
 use crate::keeper::workers::{Answering, PowerSupply, SupplyAnswer, SupplyOrder};
 use cgminer_board::assembly;
 use cgminer_board::file::{BoardFile, SupplyPart, SupplySpec};
-use cgminer_board::parts::{PartError, Problem, Register, Supply, SupplyReply, SupplyRequest};
+use cgminer_board::parts::{PartError, Problem, Supply, SupplyReply, SupplyRequest};
 use cgminer_board::power::supply::OFF_BELOW;
 use cgminer_board::power::{SupplyFault, SupplyReading};
 use cgminer_hal::devices::Devices;
 use cgminer_hal::units::Millivolts;
 use std::time::Duration;
+use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 /// How often it is looked whether an answer is there.
 const LOOK: Duration = Duration::from_millis(25);
 /// No answer takes longer; drivers give up before.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Why a supply has not done what it was asked.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// It, or its bus, did not.
+    #[error(transparent)]
+    Part(#[from] PartError),
+    /// Its driver gave no answer and knows of nothing that it waits for.
+    #[error(
+        "the supply's driver gives no answer to {0:?} and waits for none; ask again, and report it if that stays so"
+    )]
+    Lost(SupplyRequest),
+}
 
 /// The supply of the board file.
 pub(super) fn open(
@@ -89,7 +103,7 @@ impl PowerSupply for BoardSupply {
 
 impl BoardSupply {
     /// Off before anything else, on after everything else.
-    async fn bring_to(&mut self, order: SupplyOrder) -> Result<SupplyReading, PartError> {
+    async fn bring_to(&mut self, order: SupplyOrder) -> Result<SupplyReading, AskError> {
         if !order.enable {
             // Each time that it is switched on it is told anew; who knows what it keeps while it is off.
             self.known.watched = false;
@@ -133,7 +147,7 @@ impl BoardSupply {
         self.measure().await
     }
 
-    async fn measure(&mut self) -> Result<SupplyReading, PartError> {
+    async fn measure(&mut self) -> Result<SupplyReading, AskError> {
         match self.ask(SupplyRequest::Measure).await? {
             SupplyReply::Measured(measured) => Ok(SupplyReading::Measured(measured)),
             _ => Ok(SupplyReading::Failed(SupplyFault::Silent)),
@@ -141,14 +155,14 @@ impl BoardSupply {
     }
 
     /// Tells it once, until the supply does as told again.
-    fn complain(&mut self, error: &PartError) {
+    fn complain(&mut self, error: &AskError) {
         if !self.complained {
             tracing::warn!(%error, "the supply does not do as told");
         }
         self.complained = true;
     }
 
-    async fn ask(&mut self, request: SupplyRequest) -> Result<SupplyReply, PartError> {
+    async fn ask(&mut self, request: SupplyRequest) -> Result<SupplyReply, AskError> {
         ask(self.part.as_mut(), self.epoch, request).await
     }
 }
@@ -162,31 +176,26 @@ pub async fn ask(
     part: &mut dyn Supply,
     epoch: Epoch,
     request: SupplyRequest,
-) -> Result<SupplyReply, PartError> {
+) -> Result<SupplyReply, AskError> {
     part.begin(request, epoch.now())?;
     let until = Instant::now() + ANSWER_DEADLINE;
     loop {
         if let Some(answer) = part.poll(epoch.now()) {
-            return answer;
+            return Ok(answer?);
         }
         if Instant::now() >= until {
             part.begin(request, epoch.now())?;
-            return Err(PartError {
-                part: "supply",
-                address: 0,
-                register: Register {
-                    name: "ANSWER",
-                    code: 0,
-                },
-                problem: Problem::Silent(ANSWER_DEADLINE.as_secs() * 1000),
-            });
+            return Err(AskError::Lost(request));
         }
         sleep(LOOK).await;
     }
 }
 
 /// What a failure says of the supply.
-fn meaning(error: &PartError) -> SupplyFault {
+fn meaning(error: &AskError) -> SupplyFault {
+    let AskError::Part(error) = error else {
+        return SupplyFault::Silent;
+    };
     match &error.problem {
         Problem::Damaged(_) => SupplyFault::BadChecksum,
         Problem::Bus {
